@@ -1,0 +1,63 @@
+"""The reference: an integer network evaluated in numpy int64, slow and plain."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from dse.integer.grid import IntArray
+from dse.integer.network import INPUT, ConvGeometry, IntegerNetwork, Layer, MaxPool
+
+
+def evaluate(network: IntegerNetwork, codes: IntArray) -> Mapping[str, IntArray]:
+    """Every tensor of `network` (int64, batch first) for input `codes` of shape (N, C, y, x).
+
+    A layer's accumulators are under `<layer>.accumulators`. This is the definition of what every
+    kernel and exported file must compute.
+    """
+    tensors: dict[str, IntArray] = {INPUT: codes.astype(np.int64)}
+    for node in network.nodes:
+        source = tensors[node.inputs[0]]
+        if isinstance(node, Layer):
+            accumulators = _accumulate(node, source - network.input_grid_of(node).zero_point)
+            tensors[f"{node.name}.accumulators"] = accumulators
+            requantizer = node.requantizer
+            tensors[node.name] = requantizer(accumulators) if requantizer else accumulators
+        elif isinstance(node, MaxPool):
+            tensors[node.name] = _max_pool(node, source)
+        else:
+            tensors[node.name] = source.reshape(len(source), *node.shape)
+    return tensors
+
+
+def _accumulate(layer: Layer, x: IntArray) -> IntArray:
+    weights = layer.weights.values.astype(np.int64)
+    if layer.geometry is None:
+        return x @ weights.T + layer.bias
+    groups = layer.geometry.groups
+    windows = _windows(x, layer.geometry, (weights.shape[2], weights.shape[3]))
+    n, _, height, width = windows.shape[:4]
+    # (N, groups, y*x, inputs) @ (groups, inputs, rows)
+    columns = windows.reshape(n, groups, -1, height, width, *weights.shape[2:])
+    columns = columns.transpose(0, 1, 3, 4, 2, 5, 6).reshape(n, groups, height * width, -1)
+    kernels = weights.reshape(groups, layer.rows // groups, -1).transpose(0, 2, 1)
+    sums = (columns @ kernels).transpose(0, 1, 3, 2).reshape(n, layer.rows, height, width)
+    return sums + layer.bias.reshape(1, -1, 1, 1)
+
+
+def _windows(x: IntArray, geometry: ConvGeometry, kernel: tuple[int, int]) -> IntArray:
+    """Windows (N, C, out_y, out_x, ky, kx) of `x` (zero point already subtracted)."""
+    (py, px), (dy, dx), (sy, sx) = geometry.padding, geometry.dilation, geometry.stride
+    padded = np.pad(x, ((0, 0), (0, 0), (py, py), (px, px)))
+    span = (dy * (kernel[0] - 1) + 1, dx * (kernel[1] - 1) + 1)
+    windows = sliding_window_view(padded, span, axis=(2, 3))
+    return windows[:, :, ::sy, ::sx, ::dy, ::dx]
+
+
+def _max_pool(pool: MaxPool, x: IntArray) -> IntArray:
+    (py, px), (sy, sx) = pool.padding, pool.stride
+    lowest = np.iinfo(np.int64).min
+    padded = np.pad(x, ((0, 0), (0, 0), (py, py), (px, px)), constant_values=lowest)
+    return sliding_window_view(padded, pool.kernel, axis=(2, 3))[:, :, ::sy, ::sx].max(axis=(4, 5))

@@ -1,0 +1,205 @@
+"""The folder of a study on disk: the one place that knows every file name in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from dse.config import Config, LayerConfig
+from dse.errors import InputError
+
+State = Literal["complete", "infeasible", "failed"]
+
+
+@dataclass(frozen=True)
+class LayerRecord:
+    """What became of one layer's weights in a trial. `sizes` is bits by storage format."""
+
+    density: float
+    format: str
+    packed_bits: int
+    sizes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class TrialRecord:
+    """A finished trial as written to `result.json`; the same seed writes the same bytes.
+
+    - `state`: complete; infeasible (refused by a constraint, `reason` says which); failed.
+    - `origin`: who proposed the config (`sampler`, `uniform 8 bit`, ...).
+    - `metrics`: accuracy on the validation split, memory_bytes, compression, lut, ff, dsp,
+      bram18, latency_s, fps, bytes_per_inference, fits (1 or 0). A trial that is not complete
+      holds only those that were really computed.
+    - `memory_bits`: the packed model by part (weights, biases, requantization, header).
+    - `cost`: the cost report, per layer and in total.
+    """
+
+    number: int
+    state: State
+    reason: str
+    origin: str
+    config: Config
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    layers: Mapping[str, LayerRecord] = field(default_factory=dict)
+    memory_bits: Mapping[str, int] = field(default_factory=dict)
+    cost: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """Deterministic JSON text."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+
+    @staticmethod
+    def from_json(text: str) -> TrialRecord:
+        """Inverse of `to_json`. Raises ValueError, KeyError or TypeError on other text."""
+        raw = json.loads(text)
+        raw["config"] = {name: LayerConfig(**layer) for name, layer in raw["config"].items()}
+        raw["layers"] = {name: LayerRecord(**layer) for name, layer in raw["layers"].items()}
+        return TrialRecord(**raw)
+
+
+@dataclass(frozen=True)
+class TestScore:
+    """Integer accuracy on the test split with its 95 % Wilson interval."""
+
+    __test__ = False  # not a pytest class
+
+    accuracy: float
+    low: float
+    high: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A point to compare with: the dense float network, or uniform 8 bit without a search."""
+
+    name: str
+    accuracy: float
+    memory_bytes: int
+    test: TestScore
+
+
+@dataclass(frozen=True)
+class StudyFolder:
+    """Paths and records of one study. Nothing else in the package spells these names."""
+
+    path: Path
+
+    @property
+    def study(self) -> Path:
+        """Resolved study file with versions, seed and dataset fingerprint."""
+        return self.path / "study.yml"
+
+    @property
+    def journal(self) -> Path:
+        """Optuna's journal; absolute, because its lock is beside it."""
+        return (self.path / "study.journal").resolve()
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one coordinator that may write here."""
+        return self.path / "study.lock"
+
+    @property
+    def baseline(self) -> Path:
+        """Checkpoint of the dense float network."""
+        return self.path / "baseline.pt"
+
+    @property
+    def references(self) -> Path:
+        """Reference points as JSON."""
+        return self.path / "references.json"
+
+    @property
+    def trials_csv(self) -> Path:
+        """Table of every trial."""
+        return self.path / "trials.csv"
+
+    @property
+    def pareto_csv(self) -> Path:
+        """Table of the front."""
+        return self.path / "pareto.csv"
+
+    @property
+    def report(self) -> Path:
+        """The page."""
+        return self.path / "report.html"
+
+    def figure(self, name: str, extension: str) -> Path:
+        """A plot, such as `pareto.png`."""
+        return self.path / f"{name}.{extension}"
+
+    def trial(self, number: int) -> Path:
+        """Folder of one finished trial."""
+        return self.path / "trials" / str(number)
+
+    def finished(self) -> list[int]:
+        """Numbers of the trials with a result, ascending."""
+        results = (self.path / "trials").glob("*/result.json")
+        return sorted(int(result.parent.name) for result in results if result.parent.name.isdigit())
+
+    def read_trial(self, number: int) -> TrialRecord:
+        """Record of one finished trial. Raises InputError when the file is damaged."""
+        path = self.trial(number) / "result.json"
+        try:
+            return TrialRecord.from_json(path.read_text())
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{path}: cannot be read as a trial's result ({error})") from error
+
+    def read_trials(self) -> list[TrialRecord]:
+        """Records of all finished trials by number."""
+        return [self.read_trial(number) for number in self.finished()]
+
+    @contextmanager
+    def new_trial(self, record_number: int) -> Iterator[Path]:
+        """A scratch folder that becomes the trial's folder in one move when the block succeeds."""
+        target = self.trial(record_number)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = target.parent / f".{record_number}-{uuid.uuid4().hex}"
+        scratch.mkdir()
+        try:
+            yield scratch
+            if target.exists():  # left by an attempt that was killed before its result was told
+                shutil.rmtree(target)
+            os.replace(scratch, target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def write_test_score(self, number: int, score: TestScore) -> None:
+        """Keep the test score of a trial on the front."""
+        write_atomically(self.trial(number) / "test.json", json.dumps(asdict(score)) + "\n")
+
+    def read_test_score(self, number: int) -> TestScore | None:
+        """Test score of a trial, or None when it was not scored."""
+        path = self.trial(number) / "test.json"
+        return TestScore(**json.loads(path.read_text())) if path.exists() else None
+
+    def write_references(self, references: list[Reference]) -> None:
+        """Keep the reference points."""
+        write_atomically(
+            self.references, json.dumps([asdict(item) for item in references], indent=1) + "\n"
+        )
+
+    def read_references(self) -> list[Reference]:
+        """The reference points; empty before the study has any."""
+        if not self.references.exists():
+            return []
+        items = json.loads(self.references.read_text())
+        return [Reference(**{**item, "test": TestScore(**item["test"])}) for item in items]
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` beside `path` and move it into place, so that readers never see half a file."""
+    scratch = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        scratch.write_text(text)
+        os.replace(scratch, path)
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -1,0 +1,94 @@
+"""What a study is: the checked content of a study file as frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+Direction = Literal["maximize", "minimize"]
+
+
+@dataclass(frozen=True)
+class RatioRange:
+    """Prune ratios between `low` and `high`, both within [0, 1]."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class BitChoices:
+    """The bit widths to choose from, ascending, each within 1..16."""
+
+    bits: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LayerSpace:
+    """What may be chosen for one layer."""
+
+    prune_ratio: RatioRange
+    weight_bits: BitChoices
+    activation_bits: BitChoices
+
+
+SearchSpace = Mapping[str, LayerSpace]
+"""Layer name to its choices, in the network's order."""
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """Which data: a name in `dse/data/` or `file.py:function`, and what to do without it."""
+
+    name: str
+    fallback: str | None = None
+    path: str | None = None
+    validation_fraction: float = 0.1
+
+
+@dataclass(frozen=True)
+class TrainingSpec:
+    """How long and how fast to train. `lr` is the peak of a one-cycle schedule."""
+
+    epochs: int
+    lr: float
+    batch_size: int = 64
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """`metric` `operator` `bound`, for example fps >= 1000; `fits` is fits == 1."""
+
+    metric: str
+    operator: Literal[">=", "<=", "=="]
+    bound: float
+
+
+@dataclass(frozen=True)
+class SamplerSpec:
+    """Who proposes configs, and which first guesses are tried before it."""
+
+    name: str = "tpe"
+    warm_start: tuple[str, ...] = ("uniform",)
+
+
+@dataclass(frozen=True)
+class StudySpec:
+    """A whole study, every default filled in and every name checked."""
+
+    name: str
+    seed: int
+    model: str
+    dataset: DatasetSpec
+    baseline: TrainingSpec
+    search_space: SearchSpace
+    storage: tuple[str, ...]
+    finetune: TrainingSpec
+    device: str
+    objectives: Mapping[str, Direction]
+    constraints: tuple[Constraint, ...]
+    sampler: SamplerSpec
+    trials: int | None
+    timeout_s: float | None
+    workers: int
