@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable
 
 
-class InputError(Exception):
+class InputError(ValueError):
     """The user's input is wrong: the message names the place, the value and what is allowed.
 
     A verb prints it on stderr and exits with status 2.

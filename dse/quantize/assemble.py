@@ -1,0 +1,193 @@
+"""Puts weights, biases and grids together into an integer network, and keeps it in buffers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dse.errors import InputError
+from dse.integer.grid import ActivationGrid, FloatArray, IntArray, IntegerWeights
+from dse.integer.network import INPUT, ConvGeometry, IntegerNetwork, Layer, Node
+from dse.integer.requantize import MULTIPLIER_BITS, Requantizer
+from dse.quantize.graph import Graph, LayerCall
+from dse.quantize.layers import QuanConv2d, QuanLayer
+
+IDENTITY_SHIFT = MULTIPLIER_BITS - 1
+"""An output layer is written with multiplier 2^14 and shift 14: requantization that does nothing,
+so that a reader of the seed's schema gets the accumulators."""
+
+
+@dataclass(frozen=True)
+class QuantizedLayer:
+    """Integer weights, the bias in accumulator units (int64) and the grid written to, if any."""
+
+    weights: IntegerWeights
+    bias: IntArray
+    output: ActivationGrid | None
+
+
+def bias_integers(
+    bias: Tensor | None, weights: IntegerWeights, input_grid: ActivationGrid
+) -> IntArray:
+    """Bias (rows,) over scale s_w * s_x, rounded half up; zeros for a layer without one."""
+    if bias is None:
+        return np.zeros(weights.shape[0], dtype=np.int64)
+    real = bias.detach().double().cpu().numpy()
+    if not np.isfinite(real).all():
+        raise InputError("biases must be finite, but hold NaN or infinite values")
+    integers: IntArray = np.floor(real / (weights.scale * input_grid.scale) + 0.5).astype(np.int64)
+    return integers
+
+
+def assemble(
+    graph: Graph,
+    modules: Mapping[str, QuanLayer],
+    input_grid: ActivationGrid,
+    layers: Mapping[str, QuantizedLayer],
+) -> IntegerNetwork:
+    """The integer network of `graph`. Multipliers follow from the scales of the grids."""
+    grids: dict[str, ActivationGrid] = {INPUT: input_grid}
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        grid = grids.get(node.source)
+        if not isinstance(node, LayerCall):
+            if grid:
+                grids[node.name] = grid
+            nodes.append(node)
+            continue
+        layer = layers[node.name]
+        if grid is None:
+            raise InputError(f"{node.name} reads {node.source!r}, which has no activation grid")
+        requantizer = None
+        if layer.output:
+            requantizer = Requantizer.from_scales(
+                layer.weights.scale * grid.scale, layer.output, node.relu
+            )
+            grids[node.name] = layer.output
+        elif layer.weights.scale.size > 1 or node.relu:
+            raise InputError(f"{node.name}: an output layer needs one scale and no ReLU")
+        geometry = _geometry(modules[node.name])
+        nodes.append(
+            Layer(node.name, node.source, layer.weights, layer.bias, requantizer, geometry)
+        )
+    return IntegerNetwork(graph.input_shape, input_grid, tuple(nodes))
+
+
+def _geometry(module: QuanLayer) -> ConvGeometry | None:
+    if not isinstance(module, QuanConv2d):
+        return None
+    assert not isinstance(module.padding, str), "refused when the layer was made"
+    (sy, sx), (py, px), (dy, dx) = module.stride, module.padding, module.dilation
+    return ConvGeometry((sy, sx), (py, px), (dy, dx), module.groups)
+
+
+def store(network: IntegerNetwork, modules: Mapping[str, QuanLayer]) -> None:
+    """Write the integer network into the layers' buffers."""
+    for layer in network.layers:
+        weights, grid = layer.weights, network.input_grid_of(layer)
+        requantizer = layer.requantizer
+        bias_scale = weights.scale * grid.scale
+        values: dict[str, FloatArray | IntArray | float | int] = {
+            "ins": grid.scale,
+            "inz": grid.zero_point,
+            "outs": requantizer.grid.scale if requantizer else bias_scale,
+            "outz": requantizer.grid.zero_point if requantizer else 0,
+            "ws": weights.scale,
+            "wz": weights.zero_point,
+            "bs": bias_scale,
+            "bz": 0,
+            "mn": (requantizer.shift if requantizer else IDENTITY_SHIFT) - weights.bits,
+            "mqm0": requantizer.multiplier if requantizer else 1 << IDENTITY_SHIFT,
+            "n_bits": weights.bits,
+            "weight_bits": weights.bits,
+            "activation_bits": grid.bits,
+            "output_bits": requantizer.grid.bits if requantizer else 0,
+            "mid_rise": int(weights.mid_rise),
+            "quan_weight": weights.values if weights.mid_rise else weights.codes(),
+            "quan_bias": layer.bias,
+        }
+        module = modules[layer.name]
+        for name, value in values.items():
+            buffer = module._buffers[name]
+            if buffer is None:  # quan_bias of a layer without bias
+                continue
+            array = torch.as_tensor(np.asarray(value))
+            array = array.reshape(()) if array.numel() == 1 and array.dim() == 1 else array
+            module._buffers[name] = array.to(buffer.dtype).to(buffer.device)
+
+
+def restore(
+    graph: Graph, modules: Mapping[str, QuanLayer], input_scale: float, input_zero: int
+) -> IntegerNetwork:
+    """The integer network held in the layers' buffers.
+
+    Multipliers are computed from the scales, so a network quantized by the seed is evaluated with
+    our 15-bit multiplier and rounding. Raises InputError with the reason when the buffers do not
+    describe a network that this arithmetic computes.
+    """
+    grids: dict[str, ActivationGrid] = {}
+    layers: dict[str, QuantizedLayer] = {}
+    for call in graph.calls:
+        module = modules[call.name]
+        if not module.quantized:
+            raise InputError(f"layer {call.name!r} is not quantized; call quantize() first")
+        try:
+            source = _buffer_grid(module, "ins", "inz", "activation_bits")
+            weights = _buffer_weights(module)
+            is_output = not graph.readers(call.name)
+            output = None if is_output else _buffer_grid(module, "outs", "outz", "output_bits")
+        except ValueError as error:
+            raise InputError(f"layer {call.name!r} holds an unusable quantization: {error}") from None
+        _check_bias(call.name, module, weights, source)
+        bias = module._buffers["quan_bias"]
+        zeros = np.zeros(weights.shape[0], dtype=np.int64)
+        layers[call.name] = QuantizedLayer(weights, zeros if bias is None else bias.numpy(), output)
+        grids[call.name] = source
+    first = graph.calls[0]
+    input_grid = ActivationGrid(grids[first.name].bits, input_scale, input_zero)
+    network = assemble(graph, modules, input_grid, layers)
+    for layer in network.layers:
+        made, read = network.input_grid_of(layer), grids[layer.name]
+        if made.zero_point != read.zero_point or not np.isclose(made.scale, read.scale, rtol=1e-5):
+            raise InputError(
+                f"layer {layer.name!r} was quantized for inputs with scale {read.scale:.6g} and "
+                f"zero point {read.zero_point}, but reads scale {made.scale:.6g} and zero point "
+                f"{made.zero_point}; were the layers defined in another order than they run?"
+            )
+    return network
+
+
+def _buffer_grid(module: QuanLayer, scale: str, zero: str, bits: str) -> ActivationGrid:
+    return ActivationGrid(
+        int(module.get_buffer(bits)),
+        float(module.get_buffer(scale)),
+        int(module.get_buffer(zero)),
+    )
+
+
+def _buffer_weights(module: QuanLayer) -> IntegerWeights:
+    codes = module.get_buffer("quan_weight").numpy()
+    mid_rise, zero = bool(module.get_buffer("mid_rise")), int(module.get_buffer("wz"))
+    values = codes if mid_rise else codes - zero
+    scale = module.get_buffer("ws").numpy().reshape(-1)
+    bits = int(module.get_buffer("weight_bits"))
+    return IntegerWeights(values.astype(np.int32), bits, zero, scale, mid_rise)
+
+
+def _check_bias(
+    name: str, module: QuanLayer, weights: IntegerWeights, source: ActivationGrid
+) -> None:
+    if module._buffers["quan_bias"] is None:
+        return
+    scale = module.get_buffer("bs").numpy().reshape(-1)
+    if int(module.get_buffer("bz")) != 0 or not np.allclose(
+        scale, weights.scale * source.scale, rtol=1e-4, atol=0
+    ):
+        raise InputError(
+            f"layer {name!r}: its bias must have scale ws * ins and zero point 0 to be added to "
+            "the accumulators"
+        )

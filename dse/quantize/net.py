@@ -1,0 +1,177 @@
+"""QuanNet: a network that trains in float and infers in integers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from dse.config import MAX_BITS, MIN_BITS
+from dse.errors import InputError, nearest
+from dse.integer.grid import ActivationGrid
+from dse.integer.kernels import Evaluator, quantize_input
+from dse.integer.network import INPUT, IntegerNetwork
+from dse.quantize.assemble import QuantizedLayer, assemble, bias_integers, restore, store
+from dse.quantize.calibrate import choose_grid, choose_input_grid, observe
+from dse.quantize.graph import Graph, trace
+from dse.quantize.layers import QuanLayer
+from dse.quantize.weights import quantize_weights
+
+Bits = int | Mapping[str, int] | None
+
+
+class QuanNet(nn.Module):
+    """Base of a quantizable network: write `forward_` where `forward` would be.
+
+    In float mode it is an ordinary module. `quantize` fills the layers' buffers; in quan mode
+    `forward` turns images into codes and returns the last layer's accumulators (int64), computed in
+    integers only. A new network is in float mode.
+    """
+
+    def __init__(self, n_bits: int) -> None:
+        """`n_bits` (1..16) is the width of weights and activations unless `quantize` is told."""
+        super().__init__()
+        self.n_bits = _checked_bits("n_bits", n_bits)
+        self._quan = False
+        self._evaluator: tuple[tuple[int, ...], IntegerNetwork, Evaluator] | None = None
+        for name in ("_ins", "_outs"):
+            self.register_buffer(name, torch.zeros((), dtype=torch.float64))
+        for name in ("_inz", "_outz"):
+            self.register_buffer(name, torch.zeros((), dtype=torch.int64))
+
+    def forward_(self, x: Tensor) -> Tensor:
+        """Stack the layers here. Raises TypeError unless overridden."""
+        raise TypeError(f"{type(self).__name__} must define forward_(self, x)")
+
+    def float_mode(self) -> None:
+        """Compute in float from now on."""
+        self._quan = False
+
+    def quan_mode(self) -> None:
+        """Compute in integers from now on. `forward` raises InputError while not quantized."""
+        self._quan = True
+        self._evaluator = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Float outputs in float mode; accumulators of the last layer (int64) in quan mode."""
+        if not self._quan:
+            return self.forward_(x)
+        shape = tuple(x.shape[1:])
+        if self._evaluator is None or self._evaluator[0] != shape:
+            network = self.integer_network(shape)
+            self._evaluator = (shape, network, Evaluator(network))
+        _, network, evaluator = self._evaluator
+        return evaluator(quantize_input(network, x.detach().cpu())).to(x.device)
+
+    @property
+    def layers(self) -> dict[str, QuanLayer]:
+        """The quantizable layers by name, in order of definition."""
+        return {name: m for name, m in self.named_modules() if isinstance(m, QuanLayer)}
+
+    def graph(self, input_shape: tuple[int, ...]) -> Graph:
+        """What `forward_` computes for images of `input_shape` (channels, y, x)."""
+        return trace(self, input_shape)
+
+    def integer_network(self, input_shape: tuple[int, ...]) -> IntegerNetwork:
+        """The integer network in the buffers. Raises InputError when there is none."""
+        return restore(self.graph(input_shape), self.layers, float(self._ins), int(self._inz))
+
+    def quantize(
+        self,
+        training_data: Tensor,
+        out_cover_f: float | None = None,
+        *,
+        weight_bits: Bits = None,
+        activation_bits: Bits = None,
+        batch_size: int = 500,
+    ) -> None:
+        """Quantize the trained float network after training, calibrated on `training_data`.
+
+        - `training_data`: images (N, C, y, x), read in batches of `batch_size`.
+        - `out_cover_f`: share of the images whose activations must lie inside the range, in (0, 1];
+          None chooses the range of least squared error.
+        - `weight_bits`, `activation_bits`: 1..16 for all layers or by layer name; `n_bits` for
+          those not named. Activation bits are those of the codes a layer reads. One-bit weights
+          are {-1, +1} (mid-rise grid).
+
+        Raises InputError in quan mode, for no images, NaN, or bits or coverage out of range.
+        """
+        if self._quan:
+            raise InputError("quantize() must be called in float mode; call float_mode() first")
+        if out_cover_f is not None and not 0 < out_cover_f <= 1:
+            raise InputError(f"out_cover_f must be in (0, 1], but got {out_cover_f}")
+        if training_data.dim() < 2 or len(training_data) == 0:
+            raise InputError(f"quantize() needs a batch of images, got {list(training_data.shape)}")
+        graph, modules = self.graph(tuple(training_data.shape[1:])), self.layers
+        seen = observe(graph, modules, training_data, batch_size)
+        read = self._bits("activation_bits", activation_bits)
+        first = max(read[call.name] for call in graph.readers(INPUT))
+        grid = choose_input_grid(seen[INPUT], first, out_cover_f)
+        grids: dict[str, ActivationGrid | None] = {}
+        for call in graph.calls:
+            widths = [read[reader.name] for reader in graph.readers(call.name)]
+            grids[call.name] = (
+                choose_grid(seen[call.name], max(widths), out_cover_f) if widths else None
+            )
+        self.set_integers(graph, grid, grids, self._bits("weight_bits", weight_bits))
+
+    def set_integers(
+        self,
+        graph: Graph,
+        input_grid: ActivationGrid,
+        grids: Mapping[str, ActivationGrid | None],
+        weight_bits: Mapping[str, int],
+    ) -> None:
+        """Quantize the weights for given activation `grids` and keep everything in the buffers."""
+        modules = self.layers
+        layers = {}
+        sources = {INPUT: input_grid, **{n: g for n, g in grids.items() if g}}
+        for node in graph.nodes:
+            if node.name not in modules:
+                sources[node.name] = sources[node.source]
+                continue
+            module, bits = modules[node.name], weight_bits[node.name]
+            try:
+                weights = quantize_weights(module.weight.detach().cpu().numpy(), bits, bits == 1)
+                bias = bias_integers(module.bias, weights, sources[node.source])
+            except InputError as error:
+                raise InputError(f"layer {node.name!r}: {error}") from None
+            layers[node.name] = QuantizedLayer(weights, bias, grids[node.name])
+        self.keep(assemble(graph, modules, input_grid, layers))
+
+    def keep(self, network: IntegerNetwork) -> None:
+        """Hold `network` in the buffers."""
+        store(network, self.layers)
+        self._evaluator = None
+        last = self.layers[network.layers[-1].name]
+        self._ins.fill_(network.input_grid.scale)
+        self._inz.fill_(network.input_grid.zero_point)
+        self._outs.fill_(last.get_buffer("outs"))
+        self._outz.fill_(last.get_buffer("outz"))
+
+    def _bits(self, name: str, given: Bits) -> dict[str, int]:
+        layers = self.layers
+        if given is None or isinstance(given, int):
+            bits = self.n_bits if given is None else _checked_bits(name, given)
+            return dict.fromkeys(layers, bits)
+        for layer in given:
+            if layer not in layers:
+                raise InputError(f"{name}: no layer {layer!r}{nearest(layer, layers)}")
+        chosen = {layer: given.get(layer, self.n_bits) for layer in layers}
+        return {layer: _checked_bits(f"{name}[{layer}]", bits) for layer, bits in chosen.items()}
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._evaluator = None
+        super()._load_from_state_dict(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the evaluator out: it is rebuilt from the buffers and cannot be pickled."""
+        return {**self.__dict__, "_evaluator": None}
+
+
+def _checked_bits(name: str, bits: int) -> int:
+    if isinstance(bits, bool) or not isinstance(bits, int) or not MIN_BITS <= bits <= MAX_BITS:
+        raise InputError(f"{name} must be a whole number in {MIN_BITS}..{MAX_BITS}, got {bits!r}")
+    return bits
