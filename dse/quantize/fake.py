@@ -1,0 +1,210 @@
+"""Fake quantization: float training that computes, up to float rounding, what the integers will.
+
+Learned step sizes (Esser et al. 2020, LSQ, eqs. 2-3). The step is kept as its logarithm, so an
+optimizer step changes it by a share of itself, whatever the layer's range; with Adam this replaces
+the paper's gradient scale, which only matters to an optimizer that is not scale-free.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dse.integer.grid import ActivationGrid
+from dse.integer.network import INPUT, IntegerNetwork
+from dse.quantize.assemble import QuantizedLayer, assemble, bias_integers
+from dse.quantize.calibrate import choose_grid, choose_input_grid, observe
+from dse.quantize.graph import Graph, LayerCall
+from dse.quantize.layers import QuanConv2d, QuanLayer
+from dse.quantize.weights import quantize_weights, weights_on_grid
+
+
+class _RoundToGrid(torch.autograd.Function):
+    """scale * clamp(round(x / scale), low, high), with LSQ's gradients for x and log(scale)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, log_scale: Tensor, low: float, high: float) -> Tensor:
+        scale = float(log_scale.detach().exp())
+        scaled = x / scale
+        rounded = (scaled + 0.5).floor_().clamp_(low, high)
+        ctx.save_for_backward(scaled, rounded)
+        ctx.limits = (low, high, scale)
+        return rounded * scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (gradient,) = gradients
+        scaled, rounded = ctx.saved_tensors
+        low, high, scale = ctx.limits
+        # clamping first leaves scaled == clamped exactly where the gradient may pass
+        passed = gradient * (scaled.clamp(low, high) == scaled)
+        step = torch.dot(gradient.flatten(), rounded.flatten()) - torch.dot(
+            passed.flatten(), scaled.flatten()
+        )
+        return passed, step * scale, None, None
+
+
+class _RoundToOdd(torch.autograd.Function):
+    """Mid-rise grid: scale * odd integer within +-top; entries that are 0 are absent and stay 0.
+
+    The gradient passes up to the outer edge of the last cell, |x| <= (top + 1) * scale: clipped at
+    the last level, half of a one-bit layer's weights would never move again.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, log_scale: Tensor, top: float) -> Tensor:
+        scale = float(log_scale.detach().exp())
+        scaled = x / scale
+        odd = (scaled * 0.5).floor_().mul_(2).add_(1).clamp_(-top, top) * (x != 0)
+        ctx.save_for_backward(scaled, odd)
+        ctx.limits = (top + 1, scale)
+        return odd * scale
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (gradient,) = gradients
+        scaled, odd = ctx.saved_tensors
+        edge, scale = ctx.limits
+        passed = gradient * (scaled.abs() <= edge) * (odd != 0)
+        inside = passed * (scaled.abs() < edge - 1)
+        step = torch.dot(gradient.flatten(), odd.flatten()) - torch.dot(
+            inside.flatten(), scaled.flatten()
+        )
+        return passed, step * scale, None
+
+
+class FakeQuantized(nn.Module):
+    """A network with its activations and weights rounded to grids whose steps are learned.
+
+    Shares the layers (and so the weights) of the float network it is made from; `to_integers` gives
+    the integer network of the current weights and steps.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        layers: Mapping[str, QuanLayer],
+        weight_bits: Mapping[str, int],
+        activation_bits: Mapping[str, int],
+        images: Tensor,
+    ) -> None:
+        """Start from the post-training grids, calibrated on `images` (N, C, y, x)."""
+        super().__init__()
+        self._graph, self._layers = graph, dict(layers)
+        self.modules_of_net = nn.ModuleList(layers.values())
+        self._weight_bits = dict(weight_bits)
+        self._origin = _origins(graph)
+        seen = observe(graph, layers, images, batch_size=500)
+        bits = {INPUT: 0, **{call.name: 0 for call in graph.calls}}
+        for call in graph.calls:
+            origin = self._origin[call.source]
+            bits[origin] = max(bits[origin], activation_bits[call.name])
+        self._input_grid = choose_input_grid(seen[INPUT], bits[INPUT], None)
+        self._grids: dict[str, ActivationGrid] = {
+            call.name: choose_grid(seen[call.name], bits[call.name], None)
+            for call in graph.calls
+            if bits[call.name]
+        }
+        self._relu = {call.name: call.relu for call in graph.calls}
+        self._weight_zero: dict[str, int] = {}
+        weight_steps, activation_steps = {}, {}
+        for name, layer in layers.items():
+            values = layer.weight.detach().cpu().numpy()
+            start = quantize_weights(values, weight_bits[name], weight_bits[name] == 1)
+            self._weight_zero[name] = start.zero_point
+            weight_steps[_key(name)] = _log_step(float(start.scale[0]))
+        for name, grid in self._grids.items():
+            activation_steps[_key(name)] = _log_step(grid.scale)
+        self.weight_steps = nn.ParameterDict(weight_steps)
+        self.activation_steps = nn.ParameterDict(activation_steps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (N, classes) for images (N, C, y, x)."""
+        return self._graph.run(x, self._call)
+
+    def _call(self, call: LayerCall, x: Tensor) -> Tensor:
+        layer = self._layers[call.name]
+        origin = self._origin[call.source]
+        if origin == INPUT:
+            x, scale = self._fake_input(x), torch.tensor(self._input_grid.scale)
+        else:
+            # Rounding here, after the pools between two layers, equals rounding before them and
+            # touches a quarter of the values; the lower clamp is the ReLU.
+            grid, step = self._grids[origin], self.activation_steps[_key(origin)]
+            low = 0 if self._relu[origin] else -grid.zero_point
+            x = _RoundToGrid.apply(x, step, low, grid.max_code - grid.zero_point)
+            scale = step.detach().exp()
+        weight = self._fake_weight(call.name, layer)
+        bias = layer.bias
+        if bias is not None:
+            unit = scale * self.weight_steps[_key(call.name)].detach().exp()
+            bias = bias + ((bias / unit + 0.5).floor() * unit - bias).detach()
+        if isinstance(layer, QuanConv2d):
+            return layer._conv_forward(x, weight, bias)
+        return F.linear(x, weight, bias)
+
+    def _fake_input(self, x: Tensor) -> Tensor:
+        grid = self._input_grid
+        codes = (x / grid.scale + 0.5).floor_()
+        return codes.clamp_(-grid.zero_point, grid.max_code - grid.zero_point).mul_(grid.scale)
+
+    def _fake_weight(self, name: str, layer: QuanLayer) -> Tensor:
+        bits, step = self._weight_bits[name], self.weight_steps[_key(name)]
+        top = (1 << bits) - 1
+        result: Tensor
+        if bits == 1:
+            result = _RoundToOdd.apply(layer.weight, step, float(top))
+        else:
+            zero = self._weight_zero[name]
+            result = _RoundToGrid.apply(layer.weight, step, float(-zero), float(top - zero))
+        return result
+
+    def to_integers(self) -> IntegerNetwork:
+        """The integer network of the current weights, biases and steps."""
+        grids = {
+            name: ActivationGrid(grid.bits, self._step(self.activation_steps, name), grid.zero_point)
+            for name, grid in self._grids.items()
+        }
+        layers = {}
+        for call in self._graph.calls:
+            name, layer = call.name, self._layers[call.name]
+            weights = weights_on_grid(
+                layer.weight.detach().cpu().numpy(),
+                self._weight_bits[name],
+                self._weight_zero[name],
+                np.array([self._step(self.weight_steps, name)]),
+                self._weight_bits[name] == 1,
+            )
+            origin = self._origin[call.source]
+            source = self._input_grid if origin == INPUT else grids[origin]
+            bias = bias_integers(layer.bias, weights, source)
+            layers[name] = QuantizedLayer(weights, bias, grids.get(name))
+        return assemble(self._graph, self._layers, self._input_grid, layers)
+
+    @staticmethod
+    def _step(steps: nn.ParameterDict, name: str) -> float:
+        """The step as float32 computes it in training, so that both round alike."""
+        return float(steps[_key(name)].detach().exp())
+
+
+def _origins(graph: Graph) -> dict[str, str]:
+    """For each tensor, the layer (or the input) whose codes it holds."""
+    origin = {INPUT: INPUT}
+    for node in graph.nodes:
+        origin[node.name] = node.name if isinstance(node, LayerCall) else origin[node.source]
+    return origin
+
+
+def _key(name: str) -> str:
+    """ParameterDict refuses dots."""
+    return name.replace(".", "/")
+
+
+def _log_step(scale: float) -> nn.Parameter:
+    return nn.Parameter(torch.tensor(math.log(scale)))

@@ -1,0 +1,137 @@
+"""Training: fit a network, finetune it under a config with pruned weights kept zero, score it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dse.config import Config
+from dse.data import Split
+from dse.integer.kernels import Evaluator, accuracy_of, quantize_input
+from dse.integer.network import IntegerNetwork
+from dse.prune import PruningTrainPlugin
+from dse.quantize import QuanNet
+from dse.quantize.fake import FakeQuantized
+
+CALIBRATION_IMAGES = 1000
+"""Post-training grids move by less than a step beyond this many images; finetuning learns on."""
+
+TEMPERATURE = 2.0
+"""Softening of the teacher's logits (Hinton et al. 2015, section 2)."""
+
+
+class Diverged(Exception):
+    """Training produced a loss that is not finite."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Epochs over the training images in batches, one-cycle learning rate with peak `lr`."""
+
+    epochs: int
+    lr: float
+    batch_size: int
+
+
+def fit(net: QuanNet, split: Split, schedule: Schedule, generator: torch.Generator) -> None:
+    """Train the float network in place with cross-entropy. Raises Diverged."""
+    net.float_mode()
+    net.train()
+
+    def loss(indices: Tensor) -> Tensor:
+        return F.cross_entropy(net(split.images[indices]), split.labels[indices])
+
+    _optimize(net, loss, len(split.labels), schedule, generator)
+    net.eval()
+
+
+def finetune(
+    net: QuanNet,
+    config: Config,
+    split: Split,
+    schedule: Schedule,
+    teacher: Tensor,
+    generator: torch.Generator,
+) -> IntegerNetwork:
+    """Finetune a pruned `net` in place with its config's bit widths in the loop.
+
+    Weights that are zero stay zero. `teacher` holds the baseline's logits (N, classes) for the
+    training images. Returns the integer network. Raises Diverged.
+    """
+    net.float_mode()
+    images, labels = split.images, split.labels
+    fake = FakeQuantized(
+        net.graph(tuple(images.shape[1:])),
+        net.layers,
+        {name: choice.weight_bits for name, choice in config.items()},
+        {name: choice.activation_bits for name, choice in config.items()},
+        images[:CALIBRATION_IMAGES],
+    )
+    soft = F.softmax(teacher / TEMPERATURE, dim=1)
+
+    def loss(indices: Tensor) -> Tensor:
+        logits = fake(images[indices])
+        distilled = F.cross_entropy(logits / TEMPERATURE, soft[indices]) * TEMPERATURE**2
+        return distilled + F.cross_entropy(logits, labels[indices])
+
+    plugin = PruningTrainPlugin()
+    plugin.set_net_named_parameters(net.named_parameters())
+    _optimize(fake, loss, len(labels), schedule, generator, plugin.after_optimizer_step)
+    return fake.to_integers()
+
+
+def _optimize(
+    module: nn.Module,
+    loss_of: Callable[[Tensor], Tensor],
+    count: int,
+    schedule: Schedule,
+    generator: torch.Generator,
+    after_step: Callable[[], None] = lambda: None,
+) -> None:
+    """Adam under a one-cycle learning rate (Smith and Topin 2018) over shuffled batches."""
+    if schedule.epochs == 0:
+        return
+    optimizer = torch.optim.Adam(module.parameters(), lr=schedule.lr, fused=True)
+    batches = math.ceil(count / schedule.batch_size)
+    rate = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, schedule.lr, total_steps=schedule.epochs * batches
+    )
+    for _ in range(schedule.epochs):
+        for indices in _shuffled(count, schedule.batch_size, generator):
+            optimizer.zero_grad()
+            loss = loss_of(indices)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            after_step()
+            rate.step()
+        if not math.isfinite(float(loss.detach())):
+            raise Diverged(f"the training loss became {float(loss.detach())}")
+
+
+def _shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    yield from torch.randperm(count, generator=generator).split(batch_size)
+
+
+@torch.no_grad()
+def logits_of(net: QuanNet, images: Tensor, batch_size: int = 250) -> Tensor:
+    """Float logits (N, classes) of the float network."""
+    return torch.cat([net(batch) for batch in images.split(batch_size)])
+
+
+def float_accuracy(net: QuanNet, split: Split) -> tuple[int, int]:
+    """Right answers and images of the float network."""
+    return accuracy_of(logits_of(net, split.images), split.labels)
+
+
+def integer_accuracy(network: IntegerNetwork, split: Split) -> tuple[int, int]:
+    """Right answers and images of the integer network: the accuracy that is reported."""
+    evaluator = Evaluator(network)
+    outputs = [
+        evaluator(quantize_input(network, batch)) for batch in split.images.split(1000)
+    ]
+    return accuracy_of(torch.cat(outputs), split.labels)
