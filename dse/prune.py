@@ -11,6 +11,7 @@ from torch.nn.utils import prune as torch_prune
 from dse.config import Config
 from dse.errors import InputError, nearest
 from dse.quantize import QuanNet
+from dse.quantize.layers import QuanLayer
 
 
 def prune_layers(net: QuanNet, config: Config) -> None:
@@ -22,9 +23,13 @@ def prune_layers(net: QuanNet, config: Config) -> None:
     for name, choice in config.items():
         if name not in layers:
             raise InputError(f"config: no layer {name!r}{nearest(name, layers)}")
-        count = round(choice.prune_ratio * layers[name].weight.numel())
-        torch_prune.l1_unstructured(layers[name], "weight", amount=count)
-        torch_prune.remove(layers[name], "weight")
+        prune_layer(layers[name], choice.prune_ratio)
+
+
+def prune_layer(layer: QuanLayer, ratio: float) -> None:
+    """Set the `ratio` of a layer's weights that are smallest in magnitude to zero, in place."""
+    torch_prune.l1_unstructured(layer, "weight", amount=round(ratio * layer.weight.numel()))
+    torch_prune.remove(layer, "weight")
 
 
 def sparsity_of_tensors(ts: Sequence[Tensor], invalid_value: float = 0) -> float:

@@ -99,7 +99,7 @@ class FakeQuantized(nn.Module):
         self._graph, self._layers = graph, dict(layers)
         self.modules_of_net = nn.ModuleList(layers.values())
         self._weight_bits = dict(weight_bits)
-        self._origin = _origins(graph)
+        self._origin = {call.source: graph.origin(call.source) for call in graph.calls}
         seen = observe(graph, layers, images, batch_size=500)
         bits = {INPUT: 0, **{call.name: 0 for call in graph.calls}}
         for call in graph.calls:
@@ -191,14 +191,6 @@ class FakeQuantized(nn.Module):
     def _step(steps: nn.ParameterDict, name: str) -> float:
         """The step as float32 computes it in training, so that both round alike."""
         return float(steps[_key(name)].detach().exp())
-
-
-def _origins(graph: Graph) -> dict[str, str]:
-    """For each tensor, the layer (or the input) whose codes it holds."""
-    origin = {INPUT: INPUT}
-    for node in graph.nodes:
-        origin[node.name] = node.name if isinstance(node, LayerCall) else origin[node.source]
-    return origin
 
 
 def _key(name: str) -> str:

@@ -50,6 +50,13 @@ class Graph:
         """Name of the output tensor."""
         return self.nodes[-1].name
 
+    def origin(self, name: str) -> str:
+        """The layer (or the input) whose codes tensor `name` holds."""
+        for node in self.nodes:
+            if node.name == name and not isinstance(node, LayerCall):
+                return self.origin(node.source)
+        return name
+
     def readers(self, name: str) -> tuple[LayerCall, ...]:
         """The layers that read tensor `name`, directly or through pools and reshapes."""
         found: list[LayerCall] = []

@@ -6,12 +6,13 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dse import pareto
 from dse.config import Config, LayerConfig
 from dse.errors import InputError
 
@@ -86,6 +87,21 @@ class Reference:
     test: TestScore
 
 
+def front_of(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """The complete trials that no other beats in accuracy and memory, by memory ascending.
+
+    Of trials equal in both the lowest number is kept.
+    """
+    complete = sorted(
+        (record for record in trials if record.state == "complete"),
+        key=lambda record: record.number,
+    )
+    if not complete:
+        return ()
+    points = [(record.metrics["memory_bytes"], -record.metrics["accuracy"]) for record in complete]
+    return tuple(complete[index] for index in pareto.front(points))
+
+
 @dataclass(frozen=True)
 class StudyFolder:
     """Paths and records of one study. Nothing else in the package spells these names."""
@@ -116,6 +132,11 @@ class StudyFolder:
     def references(self) -> Path:
         """Reference points as JSON."""
         return self.path / "references.json"
+
+    @property
+    def guesses(self) -> Path:
+        """First guesses as JSON, so that a resumed study makes the same ones."""
+        return self.path / "guesses.json"
 
     @property
     def trials_csv(self) -> Path:
@@ -149,8 +170,8 @@ class StudyFolder:
         """Record of one finished trial. Raises InputError when the file is damaged."""
         path = self.trial(number) / "result.json"
         try:
-            return TrialRecord.from_json(path.read_text())
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return TrialRecord.from_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: cannot be read as a trial's result ({error})") from error
 
     def read_trials(self) -> list[TrialRecord]:
@@ -179,7 +200,7 @@ class StudyFolder:
     def read_test_score(self, number: int) -> TestScore | None:
         """Test score of a trial, or None when it was not scored."""
         path = self.trial(number) / "test.json"
-        return TestScore(**json.loads(path.read_text())) if path.exists() else None
+        return TestScore(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
 
     def write_references(self, references: list[Reference]) -> None:
         """Keep the reference points."""
@@ -191,7 +212,7 @@ class StudyFolder:
         """The reference points; empty before the study has any."""
         if not self.references.exists():
             return []
-        items = json.loads(self.references.read_text())
+        items = json.loads(self.references.read_text(encoding="utf-8"))
         return [Reference(**{**item, "test": TestScore(**item["test"])}) for item in items]
 
 
@@ -199,7 +220,7 @@ def write_atomically(path: Path, text: str) -> None:
     """Write `text` beside `path` and move it into place, so that readers never see half a file."""
     scratch = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
-        scratch.write_text(text)
+        scratch.write_text(text, encoding="utf-8")
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)

@@ -6,6 +6,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from dse.train import Schedule as TrainingSpec
+
+__all__ = [
+    "BitChoices",
+    "Constraint",
+    "DatasetSpec",
+    "Direction",
+    "LayerSpace",
+    "RatioRange",
+    "SamplerSpec",
+    "SearchSpace",
+    "StudySpec",
+    "TrainingSpec",
+]
+
 Direction = Literal["maximize", "minimize"]
 
 
@@ -45,15 +60,6 @@ class DatasetSpec:
     fallback: str | None = None
     path: str | None = None
     validation_fraction: float = 0.1
-
-
-@dataclass(frozen=True)
-class TrainingSpec:
-    """How long and how fast to train. `lr` is the peak of a one-cycle schedule."""
-
-    epochs: int
-    lr: float
-    batch_size: int = 64
 
 
 @dataclass(frozen=True)

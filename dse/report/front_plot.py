@@ -1,0 +1,212 @@
+"""The plot of accuracy against memory: front, other trials, reference points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from textwrap import fill
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.container import ErrorbarContainer
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
+
+from dse.report.axes import accuracy_axis, memory_axis
+from dse.report.results import Results
+from dse.study.folder import Reference, TrialRecord
+
+# Okabe & Ito 2008: told apart with every kind of colour blindness; shapes differ as well.
+BLUE, VERMILLION, PURPLE, GREY, INK = "#0072B2", "#D55E00", "#AA4499", "#8A8A8A", "#1A1A1A"
+LIGHT_BLUE = "#7FB8D8"
+HALO = withStroke(linewidth=3, foreground="white")
+LABEL_GAP_POINTS = 16.0
+NAME_SHARE = 0.2
+"""Share of the axis that a reference point's name takes; nearer names are stacked."""
+TITLE_LETTERS = 64
+
+
+def front_plot(results: Results) -> Figure:
+    """Accuracy (log error axis) against memory (log axis, bytes); legible without any trial."""
+    figure = Figure(figsize=(8.6, 6.2), layout=ConstrainedLayoutEngine(w_pad=0.15, h_pad=0.1))
+    axes = figure.subplots()
+    _titles(axes, results)
+    accuracies = _accuracies(results)
+    sizes = _sizes(results)
+    if not sizes:
+        axes.text(0.5, 0.5, "no trial has a memory yet", ha="center", transform=axes.transAxes)
+        axes.set(xticks=[], yticks=[])
+    else:
+        memory_axis(axes, sizes)
+        accuracy_axis(axes, accuracies or [0.9, 1.0])
+    if sizes and not accuracies:
+        axes.text(0.5, 0.5, "no complete trial", ha="center", transform=axes.transAxes)
+    handles = [
+        _front(axes, results),
+        _tests(axes, results),
+        _dominated(axes, results),
+        _infeasible(axes, results),
+        _failed(results),
+    ]
+    if results.references:
+        _references(axes, results.references)
+    figure.legend(
+        handles=[handle for handle in handles if handle is not None],
+        loc="outside lower center", ncols=2, frameon=False, fontsize=9,
+    )  # fmt: skip
+    _number_front(figure, axes, results.front)
+    return figure
+
+
+def _titles(axes: Axes, results: Results) -> None:
+    heading = results.heading
+    note = heading.fallback_note
+    axes.set_title(
+        fill(heading.title, TITLE_LETTERS), loc="left", fontsize=12, weight="bold",
+        pad=26 if note else 10,
+    )  # fmt: skip
+    if note:
+        axes.annotate(
+            note, (0, 1), (0, 8), xycoords="axes fraction", textcoords="offset points",
+            color=VERMILLION, weight="bold", fontsize=11,
+        )  # fmt: skip
+    axes.set_xlabel("memory of the packed model (weights, biases, requantization, header)")
+    axes.set_ylabel("accuracy (axis logarithmic in the error)")
+    axes.grid(color="#E3E3E3", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _accuracies(results: Results) -> list[float]:
+    values = [record.metrics["accuracy"] for record in results.with_state("complete")]
+    values += [bound for test in results.tests.values() for bound in (test.low, test.high)]
+    return values + [reference.accuracy for reference in results.references]
+
+
+def _sizes(results: Results) -> list[float]:
+    values = [
+        record.metrics["memory_bytes"]
+        for record in results.trials
+        if record.state != "failed" and record.metrics.get("memory_bytes", 0) > 0
+    ]
+    return values + [float(reference.memory_bytes) for reference in results.references]
+
+
+def _xy(records: Sequence[TrialRecord]) -> tuple[list[float], list[float]]:
+    return (
+        [record.metrics["memory_bytes"] for record in records],
+        [record.metrics["accuracy"] for record in records],
+    )
+
+
+def _front(axes: Axes, results: Results) -> Line2D | None:
+    if not results.front:
+        return None
+    count = len(results.front)
+    (line,) = axes.plot(
+        *_xy(results.front), drawstyle="steps-post", color=LIGHT_BLUE, marker="o", markersize=6.5,
+        markerfacecolor=BLUE, markeredgecolor=BLUE, linewidth=1.6, zorder=3,
+        label=f"front, validation accuracy ({count}, with trial number)",
+    )  # fmt: skip
+    return line
+
+
+def _tests(axes: Axes, results: Results) -> ErrorbarContainer | None:
+    scored = [record for record in results.front if record.number in results.tests]
+    if not scored:
+        return None
+    tests = [results.tests[record.number] for record in scored]
+    # A little beside the front's points: on them, the two colours cannot be told apart.
+    left, right = axes.get_xlim()
+    beside = (right / left) ** 0.009
+    bars = axes.errorbar(
+        [record.metrics["memory_bytes"] * beside for record in scored],
+        [test.accuracy for test in tests],
+        yerr=[
+            [max(test.accuracy - test.low, 0.0) for test in tests],
+            [max(test.high - test.accuracy, 0.0) for test in tests],
+        ],
+        fmt="D", color=VERMILLION, markerfacecolor="white", markersize=5, elinewidth=1.2,
+        capsize=2.5, zorder=4, label="front, test accuracy with 95 % interval (drawn beside)",
+    )  # fmt: skip
+    return bars
+
+
+def _dominated(axes: Axes, results: Results) -> Line2D | None:
+    on_front = {record.number for record in results.front}
+    rest = [r for r in results.with_state("complete") if r.number not in on_front]
+    if not rest:
+        return None
+    (line,) = axes.plot(
+        *_xy(rest), linestyle="", marker="s", markersize=4, markerfacecolor="none",
+        markeredgecolor=GREY, alpha=0.8, zorder=2,
+        label=f"dominated, validation accuracy ({len(rest)})",
+    )  # fmt: skip
+    return line
+
+
+def _infeasible(axes: Axes, results: Results) -> Line2D | None:
+    """Refused before training, so without accuracy: a rug on the lower edge."""
+    refused = results.with_state("infeasible")
+    if not refused:
+        return None
+    sizes = [r.metrics["memory_bytes"] for r in refused if r.metrics.get("memory_bytes", 0) > 0]
+    axes.plot(
+        sizes, [0.025] * len(sizes), linestyle="", marker="|", markersize=13, color=PURPLE,
+        alpha=0.7, zorder=2, transform=axes.get_xaxis_transform(),
+    )  # fmt: skip
+    unknown = len(refused) - len(sizes)
+    without = f", {unknown} of unknown memory" if unknown else ""
+    return Line2D(
+        [], [], linestyle="", marker="|", markersize=11, color=PURPLE,
+        label=f"infeasible ({len(refused)}{without}), no accuracy",
+    )  # fmt: skip
+
+
+def _failed(results: Results) -> Line2D | None:
+    count = len(results.with_state("failed"))
+    if not count:
+        return None
+    return Line2D(
+        [], [], linestyle="", marker="x", color=INK, markersize=6,
+        label=f"failed ({count}), not drawn",
+    )  # fmt: skip
+
+
+def _references(axes: Axes, references: Sequence[Reference]) -> None:
+    """Stars named above, where a point as accurate as the front has nothing over it."""
+    left, right = (math.log2(limit) for limit in axes.get_xlim())
+    lines = 0
+    last = -math.inf
+    for reference in sorted(references, key=lambda item: item.memory_bytes):
+        axes.plot(
+            reference.memory_bytes, reference.accuracy, linestyle="", marker="*", markersize=13,
+            color=INK, markeredgecolor="white", zorder=5,
+        )  # fmt: skip
+        place = (math.log2(reference.memory_bytes) - left) / (right - left)
+        lines = lines + 1 if place - last < NAME_SHARE else 0
+        last = place
+        axes.annotate(
+            reference.name, (reference.memory_bytes, reference.accuracy),
+            (8 if place > 0.8 else 0, 8 + 12 * lines), textcoords="offset points",
+            ha="right" if place > 0.8 else "center", fontsize=9, color=INK,
+            path_effects=[HALO], zorder=6,
+        )  # fmt: skip
+
+
+def _number_front(figure: Figure, axes: Axes, front: Sequence[TrialRecord]) -> None:
+    """Trial numbers up and left of the front's points, where no trial can lie."""
+    figure.draw_without_rendering()  # settles the layout, so that distances are final
+    last = np.array([-LABEL_GAP_POINTS, -LABEL_GAP_POINTS])
+    for record in front:
+        x, y = record.metrics["memory_bytes"], record.metrics["accuracy"]
+        at = axes.transData.transform((x, y)) * 72 / figure.dpi
+        if np.max(at - last) < LABEL_GAP_POINTS:
+            continue
+        last = at
+        axes.annotate(
+            str(record.number), (x, y), (-4, 4), textcoords="offset points", ha="right",
+            fontsize=8, color=BLUE, path_effects=[HALO], zorder=6,
+        )  # fmt: skip

@@ -1,0 +1,128 @@
+"""The verb `run`: search a study's design space, watch it, report the front."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from dse import report, search
+from dse.errors import InputError
+from dse.study.folder import StudyFolder
+from dse.study.load import duration_s, load_study
+from dse.study.spec import StudySpec
+from dse.terminal import LiveProgress, PlainProgress
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    options = _parser().parse_args(arguments)
+    console, errors = Console(), Console(stderr=True, soft_wrap=True)
+    # a terminated run is as resumable as an interrupted one
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        spec = _spec(options)
+        folder = StudyFolder(options.out or Path("reports") / spec.name)
+        if options.dry_run:
+            return _dry_run(spec, folder, console)
+        return _run(spec, folder, options.fresh, console)
+    except InputError as error:
+        errors.print(str(error), markup=False, highlight=False)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        errors.print("interrupted; run the same command again to go on", markup=False)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dse.run",
+        description="Search prune ratios and bit widths per layer; results in reports/<study>.",
+        epilog="Running again resumes. Exit status: 0 done, 1 failed, 2 wrong input, "
+        "130 interrupted and resumable.",
+    )
+    add = parser.add_argument
+    add("study", type=Path, metavar="STUDY.yml", help="the study file")
+    add("--out", type=Path, metavar="DIR", help="folder of the results (reports/<study name>)")
+    add("--trials", type=int, metavar="N", help="trials in total, those of earlier runs included")
+    add("--timeout", metavar="T", help="stop after T: seconds, or like '30 min'")
+    add("--workers", type=int, metavar="N", help="worker processes")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. finetune.epochs=2")
+    add("--dry-run", action="store_true", help="check the study and show it; write nothing")
+    add("--fresh", action="store_true", help="start over: delete earlier results of this study")
+    return parser
+
+
+def _spec(options: argparse.Namespace) -> StudySpec:
+    """The study file with the command line's changes, all checked alike."""
+    overrides = list(options.set)
+    if options.trials is not None:
+        overrides.append(f"budget.trials={options.trials}")
+    if options.timeout is not None:
+        overrides.append(f"budget.timeout={duration_s(options.timeout)}")
+    if options.workers is not None:
+        overrides.append(f"parallel.workers={options.workers}")
+    return load_study(options.study, overrides)
+
+
+def _run(spec: StudySpec, folder: StudyFolder, fresh: bool, console: Console) -> int:
+    if fresh:
+        _delete(folder)
+    progress = LiveProgress if console.is_terminal else PlainProgress
+    with progress(console, spec, folder) as watching:
+        search.optimize(spec, folder, watching)
+        watching.stage("drawing the report")
+        report.write_report(folder)
+    finished = folder.read_trials()
+    if all(record.state == "failed" for record in finished):
+        console.print("every trial failed; the first reason:", finished[0].reason, style="red")
+        return FAILED
+    console.print(report.front_table(folder))
+    console.print(f"report: {folder.report}", soft_wrap=True)
+    console.print(f"tables: {folder.pareto_csv}, {folder.trials_csv}", soft_wrap=True)
+    return DONE
+
+
+def _delete(folder: StudyFolder) -> None:
+    """Delete an earlier study; refuse to delete a folder that is not one."""
+    if not folder.path.exists():
+        return
+    if not folder.path.is_dir() or (any(folder.path.iterdir()) and not folder.study.exists()):
+        raise InputError(f"{folder.path} holds no study; --fresh does not delete it")
+    shutil.rmtree(folder.path)
+
+
+def _dry_run(spec: StudySpec, folder: StudyFolder, console: Console) -> int:
+    dimensions = sum(
+        (layer.prune_ratio.low < layer.prune_ratio.high)
+        + (len(layer.weight_bits.bits) > 1)
+        + (len(layer.activation_bits.bits) > 1)
+        for layer in spec.search_space.values()
+    )
+    console.print(f"study {spec.name}: {spec.model} on {spec.dataset.name}, device {spec.device}")
+    console.print(f"{len(spec.search_space)} layers, {dimensions} dimensions to search")
+    for name, layer in spec.search_space.items():
+        ratio = layer.prune_ratio
+        console.print(
+            f"  {name}: prune ratio {ratio.low:g}..{ratio.high:g}, "
+            f"weight bits {_bits(layer.weight_bits.bits)}, "
+            f"activation bits {_bits(layer.activation_bits.bits)}"
+        )
+    console.print(f"{spec.trials} trials, {spec.workers} workers; results would go to {folder.path}")
+    return DONE
+
+
+def _bits(bits: tuple[int, ...]) -> str:
+    whole = bits == tuple(range(bits[0], bits[-1] + 1))
+    return f"{bits[0]}..{bits[-1]}" if whole and len(bits) > 1 else ", ".join(map(str, bits))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,78 @@
+"""First guesses: configs worth trying before a sampler knows anything."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from dse.config import Config, LayerConfig
+from dse.search import sensitivity
+from dse.search.prepare import Stage
+from dse.study.folder import StudyFolder, write_atomically
+from dse.study.spec import BitChoices, LayerSpace, SearchSpace
+from dse.trial import Context
+
+UNIFORM = ((8, 0.0), (8, 0.5), (6, 0.7), (4, 0.5), (4, 0.8), (3, 0.8), (2, 0.5))
+"""(bits, prune ratio) in every layer, from safe to bold; 8 bits unpruned is everyone's yardstick."""
+
+SENSITIVITY_GUESSES = 12
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A config and what to call where it came from."""
+
+    config: Config
+    origin: str
+
+
+def first_guesses(context: Context, folder: StudyFolder, stage: Stage) -> Sequence[Guess]:
+    """The study's warm start in order, without repetitions; computed once and kept."""
+    if folder.guesses.exists():
+        kept = json.loads(folder.guesses.read_text())
+        return [
+            Guess({n: LayerConfig(**c) for n, c in item["config"].items()}, item["origin"])
+            for item in kept
+        ]
+    found: list[Guess] = []
+    for kind in context.spec.sampler.warm_start:
+        if kind == "uniform":
+            found += uniform_guesses(context.spec.search_space)
+        else:
+            stage("measuring each layer's sensitivity")
+            configs = sensitivity.guesses(context, SENSITIVITY_GUESSES)
+            found += [Guess(config, "sensitivity") for config in configs]
+    unique = [g for i, g in enumerate(found) if g.config not in [f.config for f in found[:i]]]
+    write_atomically(folder.guesses, json.dumps([asdict(g) for g in unique], indent=1) + "\n")
+    return unique
+
+
+def uniform_guesses(space: SearchSpace) -> list[Guess]:
+    """The same bits and ratio in every layer, or the nearest that its space allows."""
+    return [
+        Guess(
+            {name: nearest_choice(layer, ratio, bits, bits) for name, layer in space.items()},
+            f"uniform {bits} bit, {ratio:.0%} pruned",
+        )
+        for bits, ratio in UNIFORM
+    ]
+
+
+def nearest_choice(
+    layer: LayerSpace, ratio: float, weight_bits: int, activation_bits: int
+) -> LayerConfig:
+    """The choice in a layer's space that is nearest to the wanted one."""
+    return LayerConfig(
+        float(np.clip(ratio, layer.prune_ratio.low, layer.prune_ratio.high)),
+        _nearest(layer.weight_bits, weight_bits),
+        _nearest(layer.activation_bits, activation_bits),
+    )
+
+
+def _nearest(choices: BitChoices, bits: int) -> int:
+    return min(choices.bits, key=lambda choice: (abs(choice - bits), choice))
+
+

@@ -1,0 +1,137 @@
+"""Before and after the trials: the folder, the baseline, the reference points, the test scores."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any
+
+import torch
+import yaml
+
+from dse import data, models, train
+from dse.errors import InputError
+from dse.search import workers
+from dse.study.folder import Reference, StudyFolder, front_of, write_atomically
+from dse.study.load import resolved
+from dse.study.spec import StudySpec
+from dse.trial import FLOAT_BYTES, Context, score_on_test, test_score, uniform_outcome
+
+Stage = Callable[[str], None]
+
+MAY_CHANGE = ("budget", "parallel")
+"""Keys of the study file that a resumed run may change."""
+
+UNIFORM_BITS = 8
+
+
+def prepare(spec: StudySpec, folder: StudyFolder, stage: Stage) -> Context:
+    """Load the data, train the baseline unless an earlier run has, note the reference points.
+
+    Raises InputError when the folder holds a study with other settings or other data.
+    """
+    torch.set_num_threads(1)
+    stage(f"loading {spec.dataset.name}")
+    dataset = workers.load_data(spec)
+    if dataset.note:
+        stage(dataset.note)
+    _write_or_check(spec, folder, dataset)
+    if not folder.baseline.exists():
+        stage(f"training the baseline, {spec.baseline.epochs} epochs")
+        _train_baseline(spec, folder, dataset)
+    context = workers.load_context(spec, folder, dataset)
+    if not folder.references.exists():
+        stage("scoring the float and the uniform 8-bit network")
+        folder.write_references([_float_reference(context), _uniform_reference(context)])
+    return context
+
+
+def score_front(context: Context, folder: StudyFolder) -> None:
+    """Score the front's trials on the test images, once each."""
+    for record in front_of(folder.read_trials()):
+        if folder.read_test_score(record.number) is None:
+            score = score_on_test(record.number, context.data, folder)
+            folder.write_test_score(record.number, score)
+
+
+def _write_or_check(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset) -> None:
+    """Write the resolved study file, or refuse to go on with another study than it describes."""
+    content = resolved(spec)
+    used = {
+        "name": dataset.name,
+        "fallback": dataset.fallback,
+        "note": dataset.note,
+        "fingerprint": dataset.fingerprint,
+    }
+    if folder.study.exists():
+        before = yaml.load(folder.study.read_text(), Loader=yaml.CSafeLoader)
+        changes = [
+            line for key in content if key not in MAY_CHANGE
+            for line in _changes(key, before.get(key), content[key])
+        ]
+        changes += _changes("data", before.get("dataset_used"), used)
+        if changes:
+            raise InputError(
+                f"{folder.path} holds a study with other settings; use --fresh to start over, or "
+                "another name or --out\n  " + "\n  ".join(changes)
+            )
+    content |= {
+        "dataset_used": used,
+        "layer_names": list(spec.search_space),
+        "versions": versions(),
+    }
+    folder.path.mkdir(parents=True, exist_ok=True)
+    text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, default_flow_style=None)
+    write_atomically(folder.study, text)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what computes the results."""
+    packages = ("dse", "torch", "optuna", "numpy")
+    return {
+        "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}",
+        **{name: version(name) for name in packages},
+    }
+
+
+def _changes(path: str, before: Any, now: Any) -> list[str]:
+    """Lines that name each value that differs."""
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = [*before, *(key for key in now if key not in before)]
+        return [
+            line for key in keys for line in _changes(f"{path}.{key}", before.get(key), now.get(key))
+        ]
+    return [] if before == now else [f"{path}: was {before!r}, is {now!r}"]
+
+
+def _train_baseline(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(spec.seed)  # torch's layers draw their first weights from the global one
+        net = models.build(spec.model)
+    generator = torch.Generator().manual_seed(spec.seed)
+    train.fit(net, dataset.train, spec.baseline, generator)
+    scratch = folder.baseline.with_suffix(".pt.part")
+    torch.save(net.state_dict(), scratch)
+    os.replace(scratch, folder.baseline)
+
+
+def _float_reference(context: Context) -> Reference:
+    net, dataset = context.baseline, context.data
+    correct, total = train.float_accuracy(net, dataset.validation)
+    size = FLOAT_BYTES * sum(parameter.numel() for parameter in net.parameters())
+    score = test_score(*train.float_accuracy(net, dataset.test))
+    return Reference("dense float", correct / total, size, score)
+
+
+def _uniform_reference(context: Context) -> Reference:
+    network, size = uniform_outcome(UNIFORM_BITS, context)
+    correct, total = train.integer_accuracy(network, context.data.validation)
+    score = test_score(*train.integer_accuracy(network, context.data.test))
+    return Reference(f"uniform {UNIFORM_BITS} bit", correct / total, size, score)
+
+
+

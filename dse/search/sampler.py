@@ -1,0 +1,79 @@
+"""Samplers: between configs and Optuna's parameters, one seeded sampler per trial."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from collections.abc import Callable, Mapping
+
+import optuna
+from optuna.samplers import BaseSampler
+
+from dse.config import Config, LayerConfig
+from dse.study.spec import BitChoices, SearchSpace
+
+RATIO, WEIGHT_BITS, ACTIVATION_BITS = "prune_ratio", "weight_bits", "activation_bits"
+
+SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
+    "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
+    "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
+}
+
+
+def sampler_for(name: str, seed: int, number: int) -> BaseSampler:
+    """The sampler that proposes trial `number`.
+
+    Each trial has a sampler of its own seed, so what it proposes depends on the finished trials
+    alone, not on what the process has sampled before: a resumed study goes on as if undisturbed.
+    """
+    digest = hashlib.sha256(f"{seed}:{number}".encode()).digest()
+    return SAMPLERS[name](int.from_bytes(digest[:4], "big"))
+
+
+def fixed_to(guess: Config, space: SearchSpace, sampler: BaseSampler) -> BaseSampler:
+    """A sampler that proposes `guess`, which must lie in `space`."""
+    parameters: dict[str, float | int] = {}
+    for name, layer in space.items():
+        choice = guess[name]
+        parameters[f"{name}.{RATIO}"] = choice.prune_ratio
+        parameters[f"{name}.{WEIGHT_BITS}"] = _index(layer.weight_bits, choice.weight_bits)
+        parameters[f"{name}.{ACTIVATION_BITS}"] = _index(
+            layer.activation_bits, choice.activation_bits
+        )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        return optuna.samplers.PartialFixedSampler(parameters, sampler)
+
+
+def suggest(trial: optuna.Trial, space: SearchSpace) -> Config:
+    """The config the sampler proposes for `trial`. A single choice is not a dimension."""
+    config = {}
+    for name, layer in space.items():
+        low, high = layer.prune_ratio.low, layer.prune_ratio.high
+        ratio = trial.suggest_float(f"{name}.{RATIO}", low, high) if low < high else low
+        config[name] = LayerConfig(
+            ratio,
+            _suggest_bits(trial, f"{name}.{WEIGHT_BITS}", layer.weight_bits),
+            _suggest_bits(trial, f"{name}.{ACTIVATION_BITS}", layer.activation_bits),
+        )
+    return config
+
+
+def _suggest_bits(trial: optuna.Trial, name: str, choices: BitChoices) -> int:
+    """A width, searched by its index when there are gaps: widths are ordered either way."""
+    if len(choices.bits) == 1:
+        return choices.bits[0]
+    first, last = _index(choices, choices.bits[0]), _index(choices, choices.bits[-1])
+    chosen = trial.suggest_int(name, first, last)
+    return choices.bits[chosen] if _has_gaps(choices) else chosen
+
+
+def _index(choices: BitChoices, bits: int) -> int:
+    """Optuna's value for a width: the width itself, or its index among widths with gaps."""
+    return choices.bits.index(bits) if _has_gaps(choices) else bits
+
+
+def _has_gaps(choices: BitChoices) -> bool:
+    return choices.bits[-1] - choices.bits[0] != len(choices.bits) - 1

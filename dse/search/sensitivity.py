@@ -1,0 +1,165 @@
+"""Sensitivity: what each layer loses by fewer bits or weights, and the configs that follow from it.
+
+Post-training, one layer at a time, everything else in float (as HAWQ and MCT do): the loss a config
+is predicted to have is the sum over its layers. For a price per byte, each layer then has one best
+choice, and the price is moved until the network has the wanted size.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dse import prune
+from dse.config import Config, LayerConfig
+from dse.integer.network import INPUT
+from dse.quantize import QuanNet
+from dse.quantize.calibrate import choose_grid, choose_input_grid, observe
+from dse.quantize.graph import LayerCall
+from dse.quantize.weights import quantize_weights
+from dse.storage import formats
+from dse.study.spec import LayerSpace
+from dse.trial import Context
+
+IMAGES = 500
+RATIO_STEPS = 7
+BIT_STEPS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
+SMALLEST_SHARE, LARGEST_SHARE = 0.04, 0.6
+"""Sizes guessed for, as shares of the network at 8 bits without pruning: below 4 % post-training
+predictions mean nothing, above 60 % every config is as good as the baseline."""
+
+
+@dataclass(frozen=True)
+class _Choice:
+    config: LayerConfig
+    loss: float
+    bits: int
+
+
+def guesses(context: Context, count: int) -> list[Config]:
+    """`count` configs from small to large with the least predicted loss for their size."""
+    choices = _scan(context)
+    dense = sum(8 * layer.weight.numel() for layer in context.baseline.layers.values())
+    sizes = np.geomspace(SMALLEST_SHARE * dense, LARGEST_SHARE * dense, count)
+    return [_cheapest(choices, float(size)) for size in sizes]
+
+
+def _cheapest(choices: Mapping[str, Sequence[_Choice]], bits: float) -> Config:
+    """Least predicted loss within `bits` that one price per bit for all layers can reach."""
+    low, high = 1e-12, 1e3
+    for _ in range(60):
+        price = float(np.sqrt(low * high))
+        picked = _at_price(choices, price)
+        if sum(choice.bits for choice in picked.values()) > bits:
+            low = price
+        else:
+            high = price
+    return {name: choice.config for name, choice in _at_price(choices, high).items()}
+
+
+def _at_price(choices: Mapping[str, Sequence[_Choice]], price: float) -> dict[str, _Choice]:
+    return {
+        name: min(layer, key=lambda choice: choice.loss + price * choice.bits)
+        for name, layer in choices.items()
+    }
+
+
+def _scan(context: Context) -> dict[str, list[_Choice]]:
+    """Every layer's choices with predicted loss and packed size."""
+    net = copy.deepcopy(context.baseline)
+    images = context.data.train.images[:IMAGES]
+    scan = _Losses(net, images)
+    return {
+        name: _layer_choices(scan, name, space, context.spec.storage)
+        for name, space in context.spec.search_space.items()
+    }
+
+
+def _layer_choices(
+    scan: _Losses, name: str, space: LayerSpace, allowed: Sequence[str]
+) -> list[_Choice]:
+    ratios = np.unique(np.linspace(space.prune_ratio.low, space.prune_ratio.high, RATIO_STEPS))
+    widths = _some(space.weight_bits.bits)
+    activations = {bits: scan.of_activations(name, bits) for bits in _some(space.activation_bits.bits)}
+    found = []
+    for ratio, bits in itertools.product(ratios.tolist(), widths):
+        weight = scan.pruned(name, ratio)
+        integers = quantize_weights(weight, bits, bits == 1)
+        loss = scan.of_weights(name, integers.values * integers.scale[0])
+        # activations cost no memory: the fewest bits that lose no more than the weights do
+        fine = [b for b, lost in activations.items() if lost <= loss] or [max(activations)]
+        config = LayerConfig(ratio, bits, min(fine))
+        total = loss + activations[config.activation_bits]
+        sizes = formats.sizes(integers, formats.select(allowed)).values()
+        if sizes:  # absent one-bit weights cannot be stored dense
+            found.append(_Choice(config, total, min(sizes)))
+    return found
+
+
+def _some(bits: Sequence[int]) -> list[int]:
+    """Widths to scan: the usual ones that are allowed, and the ends."""
+    return sorted({bits[0], bits[-1], *(b for b in BIT_STEPS if b in bits)})
+
+
+class _Losses:
+    """Divergence from the float network's answers when one layer is changed."""
+
+    def __init__(self, net: QuanNet, images: Tensor) -> None:
+        self._net, self._images = net, images
+        self._graph = net.graph(tuple(images.shape[1:]))
+        self._seen = observe(self._graph, net.layers, images, len(images))
+        self._source = {call.name: self._graph.origin(call.source) for call in self._graph.calls}
+        self._float = F.log_softmax(self._logits({}, {}), dim=1)
+
+    def pruned(self, name: str, ratio: float) -> npt.NDArray[np.float32]:
+        """A layer's weights with `ratio` of them set to zero."""
+        layer = copy.deepcopy(self._net.layers[name])
+        prune.prune_layer(layer, ratio)
+        return layer.weight.detach().numpy()
+
+    def of_weights(self, name: str, weight: npt.NDArray[np.floating]) -> float:
+        """Loss with one layer's weights replaced."""
+        return self._divergence({name: torch.from_numpy(weight).float()}, {})
+
+    def of_activations(self, name: str, bits: int) -> float:
+        """Loss with the codes one layer reads quantized to `bits`."""
+        return self._divergence({}, {name: bits})
+
+    @torch.no_grad()
+    def _divergence(self, weights: Mapping[str, Tensor], widths: Mapping[str, int]) -> float:
+        changed = F.log_softmax(self._logits(weights, widths), dim=1)
+        return float(F.kl_div(changed, self._float, log_target=True, reduction="batchmean"))
+
+    @torch.no_grad()
+    def _logits(self, weights: Mapping[str, Tensor], widths: Mapping[str, int]) -> Tensor:
+        layers = self._net.layers
+
+        def call(node: LayerCall, x: Tensor) -> Tensor:
+            layer = layers[node.name]
+            if node.name in widths:
+                x = self._quantized(x, node, widths[node.name])
+            if node.name in weights:
+                state = {**dict(layer.named_parameters()), "weight": weights[node.name]}
+                y: Tensor = torch.func.functional_call(layer, state, (x,))
+            else:
+                y = layer(x)
+            return y.relu() if node.relu else y
+
+        return self._graph.run(self._images, call)
+
+    def _quantized(self, x: Tensor, node: LayerCall, bits: int) -> Tensor:
+        origin = self._source[node.name]
+        choose = choose_input_grid if origin == INPUT else choose_grid
+        grid = choose(self._seen[origin], bits, None)
+        codes = (x / grid.scale + 0.5).floor() + grid.zero_point
+        return (codes.clamp(0, grid.max_code) - grid.zero_point) * grid.scale
+
+

@@ -1,0 +1,142 @@
+"""Workers: where trials run - in this process, or in others that may die."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from joblib.externals import loky
+
+from dse import data, fpga, models, train
+from dse.config import Config
+from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.spec import StudySpec
+from dse.trial import Context, run
+
+PR_SET_PDEATHSIG = 1
+"""prctl(2): the signal this process gets when its parent dies."""
+
+WorkerDied = BrokenProcessPool
+"""Raised by a future whose worker process was killed."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One trial to evaluate."""
+
+    number: int
+    origin: str
+    config: Config
+
+
+class InlineExecutor(Executor):
+    """Runs each task at once in this process."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Run `fn` now and return its finished future."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # handed on to whoever asks for the result
+            future.set_exception(error)
+        return future
+
+
+def load_context(
+    spec: StudySpec, folder: StudyFolder, dataset: data.Dataset | None = None
+) -> Context:
+    """Dataset (unless at hand), baseline and teacher of a study, the same in every process."""
+    dataset = dataset or load_data(spec)
+    baseline = models.build(spec.model)
+    state = torch.load(folder.baseline, weights_only=True, map_location="cpu")
+    baseline.load_state_dict(state)
+    baseline.eval()
+    teacher = train.logits_of(baseline, dataset.train.images)
+    return Context(spec, baseline, dataset, teacher, fpga.load_device(spec.device))
+
+
+def load_data(spec: StudySpec) -> data.Dataset:
+    """The dataset a study names, split with its seed."""
+    source = spec.dataset
+    return data.load(
+        source.name,
+        fallback=source.fallback,
+        path=source.path,
+        validation_fraction=source.validation_fraction,
+        seed=spec.seed,
+    )
+
+
+_contexts: dict[StudyFolder, Context] = {}
+"""Context of the study this process works for; kept between its tasks."""
+
+
+def evaluate(task: Task, spec: StudySpec, folder: StudyFolder) -> TrialRecord:
+    """Run one trial in this process, or take its result when an earlier attempt left one."""
+    if (folder.trial(task.number) / "result.json").exists():
+        return folder.read_trial(task.number)
+    if folder not in _contexts:
+        _contexts.clear()
+        _contexts[folder] = load_context(spec, folder)
+    return run(task.number, task.origin, task.config, _contexts[folder], folder)
+
+
+def start_worker() -> None:
+    """Set up a worker process: one torch thread, dies with its parent, leaves Ctrl-C to it."""
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+GetExecutor = Callable[[], Executor]
+
+
+@contextlib.contextmanager
+def executor(workers: int, context: Context, folder: StudyFolder) -> Iterator[GetExecutor]:
+    """A function that gives a working executor, a new one after the last one broke.
+
+    `context` is used when the trials run in this process; workers load their own.
+    """
+    if workers == 1:
+        _contexts.clear()
+        _contexts[folder] = context
+        inline = InlineExecutor()
+        yield lambda: inline
+        return
+
+    def processes() -> Executor:
+        return loky.get_reusable_executor(  # type: ignore[no-any-return]
+            max_workers=workers, timeout=None, initializer=start_worker, reuse="auto"
+        )
+
+    with _without_threads():
+        try:
+            yield processes
+        finally:
+            processes().shutdown(wait=False, kill_workers=True)
+
+
+@contextlib.contextmanager
+def _without_threads() -> Iterator[None]:
+    """Children read these before torch is imported; later it would be too late for OpenMP."""
+    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
+    before = {name: os.environ.get(name) for name in names}
+    os.environ.update(dict.fromkeys(names, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

@@ -1,0 +1,151 @@
+"""What a running study shows: a live table on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from dse.study.folder import StudyFolder, TrialRecord, front_of
+from dse.study.spec import StudySpec
+
+ROWS = 8
+"""Front points shown while running: fits a terminal of 24 lines."""
+
+
+class _Clock:
+    """Rate and time left, counting only what this run did."""
+
+    def __init__(self) -> None:
+        self._start: float | None = None
+        self._before = 0
+
+    def left(self, done: int, total: int | None) -> str:
+        """Time left in words; empty while it cannot be known."""
+        if self._start is None:
+            self._start, self._before = time.monotonic(), done
+            return ""
+        here = done - self._before
+        if total is None or here == 0:
+            return ""
+        seconds = (time.monotonic() - self._start) / here * (total - done)
+        return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
+
+
+def status_line(finished: Sequence[TrialRecord], total: int | None, left: str) -> str:
+    """How many trials ended how, and the time left."""
+    counts = {state: 0 for state in ("complete", "infeasible", "failed")}
+    for record in finished:
+        counts[record.state] += 1
+    parts = [f"{len(finished)}/{total or '?'} trials"]
+    parts += [f"{count} {state}" for state, count in counts.items() if count or state == "complete"]
+    return ", ".join([*parts, *([left] if left else [])])
+
+
+class PlainProgress:
+    """One line per stage and per finished trial, for logs."""
+
+    def __init__(self, console: Console, spec: StudySpec, folder: StudyFolder) -> None:
+        """Print to `console`."""
+        self._console, self._clock, self._shown = console, _Clock(), -1
+        self._line(f"study {spec.name} on {spec.device}, results in {folder.path}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to clean up."""
+
+    def stage(self, text: str) -> None:
+        """Print the stage."""
+        self._line(text)
+
+    def trials(self, finished: Sequence[TrialRecord], total: int | None) -> None:
+        """Print the newest result and the counts."""
+        left = self._clock.left(len(finished), total)
+        if finished and len(finished) != self._shown:
+            newest = finished[-1]
+            self._line(f"{_describe(newest)}  ({status_line(finished, total, left)})")
+        self._shown = len(finished)
+
+    def _line(self, text: str) -> None:
+        self._console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+class LiveProgress:
+    """A small table of the front so far that is redrawn in place."""
+
+    def __init__(self, console: Console, spec: StudySpec, folder: StudyFolder) -> None:
+        """Draw on `console`."""
+        self._title = f"{spec.name} on {spec.device}"
+        self._clock = _Clock()
+        self._stage = ""
+        self._console = console
+        self._finished: Sequence[TrialRecord] = ()
+        self._total = spec.trials
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=4)
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.__exit__(kind, error, trace)
+
+    def stage(self, text: str) -> None:
+        """Show the stage under the table; a fallback stays on the screen."""
+        if text.startswith("FALLBACK"):
+            self._console.print(text, style="bold yellow", soft_wrap=True)
+        self._stage = text
+
+    def trials(self, finished: Sequence[TrialRecord], total: int | None) -> None:
+        """Redraw with the finished trials."""
+        self._finished, self._total, self._stage = finished, total, ""
+        self._left = self._clock.left(len(finished), total)
+
+    _left = ""
+
+    def _draw(self) -> Group:
+        parts: list[Table | Text] = []
+        front = front_of(self._finished)
+        if front:
+            parts.append(_front_table(self._title, front))
+        text = self._stage or status_line(self._finished, self._total, self._left)
+        parts.append(Text(text, overflow="ellipsis", no_wrap=True))
+        return Group(*parts)
+
+
+def _front_table(title: str, front: Sequence[TrialRecord]) -> Table:
+    table = Table(title=f"front so far: {title}", title_justify="left")
+    for name in ("trial", "accuracy", "KiB", "weight bits", "kept"):
+        table.add_column(name, justify="right" if name != "weight bits" else "left")
+    step = max(1, -(-len(front) // ROWS))
+    for record in front[::-step][::-1]:
+        density = sum(r.density for r in record.layers.values()) / len(record.layers)
+        table.add_row(
+            str(record.number),
+            f"{record.metrics['accuracy']:.2%}",
+            f"{record.metrics['memory_bytes'] / 1024:.2f}",
+            "/".join(str(choice.weight_bits) for choice in record.config.values()),
+            f"{density:.0%}",
+        )
+    return table
+
+
+def _describe(record: TrialRecord) -> str:
+    if record.state != "complete":
+        return f"trial {record.number} {record.state}: {record.reason}"
+    metrics = record.metrics
+    size = f"{metrics['memory_bytes'] / 1024:.2f} KiB"
+    return f"trial {record.number}: {metrics['accuracy']:.2%} in {size}"

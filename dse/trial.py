@@ -1,0 +1,222 @@
+"""One trial: prune, finetune, quantize, pack, cost, accuracy - and what of it lands on disk."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from dse import fpga, prune, storage, train
+from dse.config import Config
+from dse.data import Dataset
+from dse.errors import InputError
+from dse.integer.network import IntegerNetwork
+from dse.pareto import wilson
+from dse.quantize import QuanNet
+from dse.quantize.fake import FakeQuantized
+from dse.study.folder import LayerRecord, StudyFolder, TestScore, TrialRecord
+from dse.study.spec import Constraint, StudySpec
+
+FLOAT_BYTES = 4
+PREVIEW_IMAGES = 32
+"""Images that calibrate the network whose cost is estimated before training: its activation grids
+change neither its memory nor its multipliers' widths."""
+
+
+@dataclass(frozen=True)
+class Context:
+    """What all trials of a study share; no trial changes it."""
+
+    spec: StudySpec
+    baseline: QuanNet
+    data: Dataset
+    teacher: Tensor
+    device: fpga.Device
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A trial's values. `network` and `net` are None when it was refused before training."""
+
+    metrics: Mapping[str, float]
+    packed: storage.PackedModel
+    cost: fpga.CostReport
+    reasons: tuple[str, ...]
+    network: IntegerNetwork | None = None
+    net: QuanNet | None = None
+
+
+def evaluate(config: Config, context: Context) -> Outcome:
+    """Run one trial. The same config in the same study gives the same outcome.
+
+    A config that breaks a constraint before any training is refused there, with the cost of the
+    pruned, not yet finetuned network. Raises train.Diverged.
+    """
+    spec, data = context.spec, context.data
+    net = copy.deepcopy(context.baseline)
+    prune.prune_layers(net, config)
+
+    preview = _measure(_post_training(net, config, data.train.images[:PREVIEW_IMAGES]), context)
+    if preview.reasons:
+        return preview
+
+    generator = torch.Generator().manual_seed(_seed(spec.seed, config))
+    network = train.finetune(
+        net, config, data.train, spec.finetune, context.teacher, generator
+    )
+    correct, total = train.integer_accuracy(network, data.validation)
+    return _measure(network, context, net, correct / total)
+
+
+def _measure(
+    network: IntegerNetwork,
+    context: Context,
+    net: QuanNet | None = None,
+    accuracy: float | None = None,
+) -> Outcome:
+    """Memory, cost and broken constraints of an integer network."""
+    packed = storage.pack(network, context.spec.storage)
+    sizes = {layer.name: (layer.format, layer.packed_bits) for layer in packed.layers}
+    target = _target_fps(context.spec.constraints)
+    cost = fpga.estimate(fpga.describe(network, sizes), context.device, target_fps=target)
+    dense = FLOAT_BYTES * sum(p.numel() for p in context.baseline.parameters())
+    metrics = {
+        "memory_bytes": len(packed.data),
+        "compression": dense / len(packed.data),
+        **cost.metrics(),
+        **({} if accuracy is None else {"accuracy": accuracy}),
+    }
+    reasons = tuple(
+        text for item in context.spec.constraints if (text := _broken(item, metrics, cost))
+    )
+    return Outcome(metrics, packed, cost, reasons, network if net else None, net)
+
+
+def violation(constraint: Constraint, metrics: Mapping[str, float]) -> float:
+    """By how much a constraint is broken, as a share of its bound; <= 0 where it holds.
+
+    A metric that is not known yet breaks nothing.
+    """
+    if constraint.metric not in metrics:
+        return 0.0
+    value, bound = metrics[constraint.metric], constraint.bound
+    unit = abs(bound) or 1.0
+    if constraint.operator == ">=":
+        return (bound - value) / unit
+    if constraint.operator == "<=":
+        return (value - bound) / unit
+    return abs(value - bound) / unit
+
+
+def _broken(
+    constraint: Constraint, metrics: Mapping[str, float], cost: fpga.CostReport
+) -> str | None:
+    if violation(constraint, metrics) <= 0:
+        return None
+    if constraint.metric == "fits":
+        over = ", ".join(f"{name} {1 + by:.0%}" for name, by in sorted(cost.overshoot.items()))
+        return f"does not fit: {over}"
+    value = metrics[constraint.metric]
+    return f"{constraint.metric} is {value:g}, wanted {constraint.operator} {constraint.bound:g}"
+
+
+def run(number: int, origin: str, config: Config, context: Context, folder: StudyFolder) -> TrialRecord:
+    """Evaluate a config and leave its folder, moved into place whole, with its record."""
+    with folder.new_trial(number) as scratch:
+        try:
+            record = _written(number, origin, config, evaluate(config, context), scratch)
+        except (train.Diverged, InputError) as error:
+            record = TrialRecord(number, "failed", str(error), origin, config)
+        (scratch / "result.json").write_text(record.to_json())
+    return record
+
+
+def _written(
+    number: int, origin: str, config: Config, outcome: Outcome, scratch: Path
+) -> TrialRecord:
+    """The record of an outcome, its artefacts written into `scratch`."""
+    packed = outcome.packed
+    if outcome.network and outcome.net:
+        outcome.net.keep(outcome.network)
+        state = {key: value.numpy() for key, value in outcome.net.state_dict().items()}
+        storage.write_yaml_models(state, scratch)
+        (scratch / "model.bin").write_bytes(packed.data)
+        manifest = storage.manifest(outcome.network, packed)
+        (scratch / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+    densities = {}
+    if outcome.network:
+        densities = {layer.name: layer.weights.density for layer in outcome.network.layers}
+    layers = {
+        layer.name: LayerRecord(
+            densities.get(layer.name, config[layer.name].density),
+            layer.format,
+            layer.packed_bits,
+            layer.sizes,
+        )
+        for layer in packed.layers
+    }
+    return TrialRecord(
+        number,
+        "infeasible" if outcome.reasons else "complete",
+        "; ".join(outcome.reasons),
+        origin,
+        config,
+        outcome.metrics,
+        layers,
+        packed.memory_bits,
+        outcome.cost.to_json(),
+    )
+
+
+def score_on_test(number: int, data: Dataset, folder: StudyFolder) -> TestScore:
+    """Integer accuracy of a written trial on the test split, read back from its packed file."""
+    path = folder.trial(number)
+    manifest = json.loads((path / "manifest.json").read_text())
+    network = storage.load(manifest, (path / "model.bin").read_bytes())
+    return test_score(*train.integer_accuracy(network, data.test))
+
+
+def test_score(correct: int, total: int) -> TestScore:
+    """Accuracy with its 95 % Wilson interval."""
+    return TestScore(correct / total, *wilson(correct, total), total)
+
+
+test_score.__test__ = False  # type: ignore[attr-defined]  # not a pytest function
+
+
+def uniform_outcome(bits: int, context: Context) -> tuple[IntegerNetwork, int]:
+    """The baseline at `bits` everywhere without pruning or finetuning, and its memory in bytes."""
+    net = copy.deepcopy(context.baseline)
+    net.quantize(
+        context.data.train.images[: train.CALIBRATION_IMAGES],
+        weight_bits=bits,
+        activation_bits=bits,
+    )
+    network = net.integer_network(tuple(context.data.train.images.shape[1:]))
+    return network, len(storage.pack(network, context.spec.storage).data)
+
+
+def _post_training(net: QuanNet, config: Config, images: Tensor) -> IntegerNetwork:
+    """The integer network of a pruned net before any finetuning."""
+    graph = net.graph(tuple(images.shape[1:]))
+    weights = {name: choice.weight_bits for name, choice in config.items()}
+    activations = {name: choice.activation_bits for name, choice in config.items()}
+    return FakeQuantized(graph, net.layers, weights, activations, images).to_integers()
+
+
+def _seed(seed: int, config: Config) -> int:
+    """Seed of a trial's generator: from the study's seed and the config, not from its number."""
+    text = json.dumps([seed, {name: asdict(choice) for name, choice in config.items()}])
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
+
+
+def _target_fps(constraints: tuple[Constraint, ...]) -> float | None:
+    """The frame rate to fold for: the study's wish, if it has one."""
+    wishes = [c.bound for c in constraints if c.metric == "fps" and c.operator == ">="]
+    return max(wishes, default=None)

@@ -1,0 +1,1 @@
+"""Tests of dse/report on synthetic study folders."""
