@@ -94,7 +94,8 @@ def _delete(folder: StudyFolder) -> None:
     """Delete an earlier study; refuse to delete a folder that is not one."""
     if not folder.path.exists():
         return
-    if not folder.path.is_dir() or (any(folder.path.iterdir()) and not folder.study.exists()):
+    ours = folder.study.exists() or folder.lock.exists()
+    if not folder.path.is_dir() or (any(folder.path.iterdir()) and not ours):
         raise InputError(f"{folder.path} holds no study; --fresh does not delete it")
     shutil.rmtree(folder.path)
 

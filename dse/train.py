@@ -35,7 +35,7 @@ class Schedule:
 
     epochs: int
     lr: float
-    batch_size: int
+    batch_size: int = 64
 
 
 def fit(net: QuanNet, split: Split, schedule: Schedule, generator: torch.Generator) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +53,9 @@ def open_journal(path: Path, directions: Mapping[str, str]) -> optuna.Study:
         load_if_exists=True,
     )
     if study.metric_names != list(directions):
-        study.set_metric_names(list(directions))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            study.set_metric_names(list(directions))  # names the axes in optuna-dashboard
     return study
 
 

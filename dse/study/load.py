@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from dse import data, models
-from dse.data._user_code import absolute_reference, find_file, is_reference, load_object
+from dse.user_code import absolute_reference, find_file, is_reference, load_object
 from dse.errors import InputError, nearest
 from dse.fpga.device import load_device
 from dse.storage import formats

@@ -1,0 +1,90 @@
+"""Memory: block RAM, URAM and LUTs that a memory of a given width and depth takes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.fpga.device import Device
+
+Array = npt.NDArray[Any]
+
+SMALL_MEMORY_BITS = 1024
+"""Up to here a memory goes to LUTs: yosys 0.70 for xc7 did so in 51 of 51 syntheses."""
+
+LUT_ROM_BITS = 32_768
+"""Largest memory that was measured in LUTs (yosys 0.70 for xc7, 128 x 256). Up to depth 256 the LUT
+formula is exact, from 512 on it is 10-40 % low."""
+
+LUT_RAM_FACTOR = 4 / 3
+"""LUTs of a writable memory with its own read port over those of a ROM: RAM64M keeps three bits of
+64 words in four LUTs (Xilinx UG474, recalled)."""
+
+SHALLOW = 64
+"""A buffer of at most 64 words stays in LUTs: one LUT6 per bit and no output multiplexer."""
+
+URAM_DEPTH, URAM_WIDTH = 4096, 72
+"""UltraRAM, 4K x 72 (Xilinx UG573)."""
+
+URAM_MIN_BITS = URAM_DEPTH * URAM_WIDTH // 4
+"""Smaller weight memories are not offered a URAM: a few block RAMs hold them."""
+
+MEMORY_EFFICIENCY = 0.75
+"""Share of the peak bandwidth of external memory to plan with. Zynq reads reach 0.92-0.97, mixed
+traffic 0.79-0.87 (published measurements)."""
+
+
+def ceil_div(a: Any, b: Any) -> Any:
+    """Integers (or integer arrays) a / b rounded up."""
+    return -(-a // b)
+
+
+def bram18(width: Array, depth: Array, device: Device) -> Array:
+    """Block RAMs for memories of `width` bits x `depth` words: the least over the block's shapes.
+
+    Exact in 67 of 67 yosys 0.70 syntheses for xc7 that use block RAM only.
+    """
+    depths, widths = np.array(device.bram_shapes).T[:, :, None]
+    least: Array = (ceil_div(width, widths) * ceil_div(depth, depths)).min(axis=0)
+    return least
+
+
+def weight_bram18(width: Array, depth: Array, device: Device) -> Array:
+    """Block RAMs of weight arrays, whose depth HLS tools round up to a power of two.
+
+    With one array per PE this comes within -17..+16 % of three Vivado reports (BNN-PYNQ, 12 blocks
+    of shell added); without rounding, or with one wide memory for all PEs, it falls 35 % short.
+    """
+    rounded = np.left_shift(1, np.frexp(depth - 1)[1])
+    return bram18(width, rounded, device)
+
+
+def uram(width: Array, depth: Array) -> Array:
+    """UltraRAM blocks for memories of `width` bits x `depth` words."""
+    blocks: Array = ceil_div(width, URAM_WIDTH) * ceil_div(depth, URAM_DEPTH)
+    return blocks
+
+
+def lut_rom(width: Array, depth: Array, device: Device) -> Array:
+    """LUTs for read-only memories: width * ceil(depth / 2^inputs); median error 0 to 1,024 bits."""
+    luts: Array = width * ceil_div(depth, 1 << device.lut_inputs)
+    return luts
+
+
+def buffer(width: Array, depth: Array, device: Device) -> tuple[Array, Array]:
+    """(LUTs, block RAMs) of writable buffers, in LUTs where small or shallow and else in blocks."""
+    in_luts = (width * depth <= SMALL_MEMORY_BITS) | (depth <= SHALLOW)
+    luts = np.where(in_luts, np.ceil(LUT_RAM_FACTOR * lut_rom(width, depth, device)), 0)
+    blocks = np.zeros(len(width), dtype=np.int64)
+    (large,) = np.nonzero(~in_luts)
+    if len(large):
+        blocks[large] = bram18(width[large], depth[large], device)
+    return luts, blocks
+
+
+def fifo_luts(width: Array, depth: int) -> Array:
+    """LUTs of a FIFO in shift registers: 2 ceil(lg depth) + ceil(depth/32) ceil(width/2) (FINN)."""
+    luts: Array = 2 * (depth - 1).bit_length() + ceil_div(depth, 32) * ceil_div(width, 2)
+    return luts

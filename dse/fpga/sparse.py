@@ -1,0 +1,112 @@
+"""Sparse compute: how rows spread over lanes, and what a lane needs to decode its weights."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from dse.fpga.arithmetic import part_cost
+from dse.fpga.memory import Array, ceil_div
+from dse.fpga.workload import LayerWorkload
+from dse.integer.grid import IntArray
+
+LANE_SIMD = (1, 2, 4)
+"""Non-zeros a lane may multiply per cycle. More would need as many copies of the activations."""
+
+ROW_FORMATS = ("coo", "csr", "bitmap", "runlength")
+"""Storage formats that a lane can read row by row with a decoder that was measured. CSC is stored
+by column and Rice codes have no measured decoder: their layers compute dense."""
+
+LARGEST_BITMAP = 64
+"""Bits of a bitmap that are searched for the next non-zero at once (largest measured)."""
+
+
+def lane_words(row_nonzeros: IntArray, simd: IntArray) -> IntArray:
+    """Cycles of the busiest lane per output pixel, shape (len(simd), divisors of the rows).
+
+    One column per number of lanes that divides the rows, ascending. A row takes
+    max(1, ceil(nonzeros / simd)) cycles. Rows are dealt longest first, there and back (0..L-1,
+    L-1..0, ...), so every lane holds rows / lanes of them and, unlike with a greedy assignment, one
+    more non-zero can never make the busiest lane finish earlier.
+    """
+    order, lanes, layouts = _deal(len(row_nonzeros))
+    longest = np.sort(row_nonzeros)[::-1]
+    cycles = np.maximum(1, ceil_div(longest[None, :], simd[:, None]))
+    sums = np.add.reduceat(cycles[:, order], lanes, axis=1)
+    busiest: IntArray = np.maximum.reduceat(sums, layouts, axis=1)
+    return busiest
+
+
+@cache
+def divisors(number: int) -> tuple[int, ...]:
+    """Divisors of `number`, ascending."""
+    return tuple(n for n in range(1, number + 1) if number % n == 0)
+
+
+@cache
+def _deal(rows: int) -> tuple[IntArray, IntArray, IntArray]:
+    """Ranks of the rows, lane after lane and layout after layout; where lanes and layouts start.
+
+    Lane starts index the ranks, layout starts index the lanes.
+    """
+    order: list[IntArray] = []
+    lanes: list[int] = []
+    layouts: list[int] = []
+    for count in divisors(rows):
+        dealt = np.arange(rows).reshape(-1, count)
+        dealt[1::2] = dealt[1::2, ::-1]
+        layouts.append(len(lanes))
+        lanes.extend(len(order) * rows + lane * (rows // count) for lane in range(count))
+        order.append(dealt.T.ravel())
+    return np.concatenate(order), np.array(lanes), np.array(layouts)
+
+
+def can_skip_zeros(workload: LayerWorkload) -> bool:
+    """Whether lanes can compute straight from the layer's storage format."""
+    return workload.storage_format in ROW_FORMATS
+
+
+def entry_bits(workload: LayerWorkload) -> int:
+    """On-chip bits per non-zero, its share of indices and pointers included."""
+    return int(ceil_div(workload.packed_bits, max(1, workload.nonzeros)))
+
+
+def decoder_cost(workload: LayerWorkload) -> tuple[int, int]:
+    """(LUTs, FFs) that decode one non-zero per cycle, by storage format (yosys 0.70, xc7).
+
+    CSR: pointer and row end. COO: comparator that sees the row change. Bitmap: next set bit.
+    Run-length: a counter as wide as the column index, one LUT and one FF per bit.
+    """
+    columns = (workload.columns - 1).bit_length()
+    if workload.storage_format == "csr":
+        return part_cost("csr", max(1, workload.nonzeros).bit_length())
+    if workload.storage_format == "coo":
+        return part_cost("cmp", (workload.out_channels - 1).bit_length())
+    if workload.storage_format == "bitmap":
+        return part_cost("bmnext", min(LARGEST_BITMAP, workload.columns))
+    return columns, columns
+
+
+def copy_depth(workload: LayerWorkload) -> int:
+    """Codes in the copy of the activations that every lane reads at random.
+
+    The sliding-window ring (a linear layer's is its one pixel) and the pixel that is arriving.
+    """
+    return ring_codes(workload) + workload.in_channels
+
+
+def ring_codes(workload: LayerWorkload) -> int:
+    """Codes a sliding window keeps: ((kh-1) dil_y w + (kw-1) dil_x + 1) C."""
+    window = workload.window
+    (kernel_y, kernel_x), (dilation_y, dilation_x) = window.kernel, window.dilation
+    pixels = (kernel_y - 1) * dilation_y * window.input_size[1] + (kernel_x - 1) * dilation_x + 1
+    return pixels * workload.in_channels
+
+
+def dense_lanes(workload: LayerWorkload, pe: Array, simd: Array) -> Array:
+    """Input channels that a dense unit takes per cycle."""
+    groups = workload.groups
+    channels = np.minimum(workload.in_channels // groups, simd)
+    lanes: Array = ceil_div(pe * groups, workload.out_channels) * channels
+    return np.minimum(workload.in_channels, lanes)

@@ -1,0 +1,141 @@
+"""The packed model: an integer network as the bytes a device stores, best format per layer."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from dse.errors import InputError
+from dse.integer import IntegerNetwork, Layer
+from dse.storage.bits import BitReader, BitWriter
+from dse.storage.formats import Format, select, sizes
+from dse.storage.layout import Layout
+from dse.storage.stream import (
+    BITS_BITS,
+    StoredLayer,
+    read_layer,
+    write_bias,
+    write_header,
+    write_requantizer,
+)
+
+MAGIC = b"DSE"
+VERSION = 1
+_PREFIX = MAGIC + bytes([VERSION])
+_CRC_BYTES = 4
+
+
+@dataclass(frozen=True)
+class PackedLayer:
+    """What one layer takes in a packed model, in bits.
+
+    `packed_bits` are its weights with their indices in `format`; `sizes` is the same number for
+    every format that was allowed and can represent the layer, in registry order.
+    """
+
+    name: str
+    format: str
+    packed_bits: int
+    sizes: Mapping[str, int]
+    bias_bits: int
+    requantizer_bits: int
+    header_bits: int
+
+
+@dataclass(frozen=True)
+class PackedModel:
+    """`data` is the file: header, weights with indices, biases, requantization parameters."""
+
+    data: bytes
+    layers: tuple[PackedLayer, ...]
+
+    @property
+    def memory_bytes(self) -> int:
+        """Memory of the model: the length of the file."""
+        return len(self.data)
+
+    @property
+    def memory_bits(self) -> Mapping[str, int]:
+        """Bits of the file by part; they sum to 8 * `memory_bytes` (the header pads to a byte)."""
+        parts = {
+            "weights": sum(layer.packed_bits for layer in self.layers),
+            "biases": sum(layer.bias_bits for layer in self.layers),
+            "requantization": sum(layer.requantizer_bits for layer in self.layers),
+        }
+        return {**parts, "header": 8 * len(self.data) - sum(parts.values())}
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """Everything a packed model holds; `input_zero_point` is what the first layer's padding is."""
+
+    input_bits: int
+    input_zero_point: int
+    layers: tuple[StoredLayer, ...]
+
+
+def pack(network: IntegerNetwork, formats: Sequence[str]) -> PackedModel:
+    """Pack `network`, each layer in the smallest of `formats` (ties: first in registry order).
+
+    Raises InputError for an unknown format, and when none of `formats` can represent a layer.
+    """
+    allowed = select(formats)
+    writer = BitWriter()
+    writer.integer(network.input_grid.bits - 1, BITS_BITS)
+    writer.integer(network.input_grid.zero_point, network.input_grid.bits)
+    writer.gamma(len(network.layers) + 1)  # + 1: the code has no zero, a network may
+    layers = tuple(_pack_layer(writer, layer, allowed) for layer in network.layers)
+    stream = writer.to_bytes()
+    checksum = zlib.crc32(stream).to_bytes(_CRC_BYTES, "big")
+    return PackedModel(_PREFIX + checksum + stream, layers)
+
+
+def smallest_format(layer_sizes: Mapping[str, int]) -> str:
+    """The format with the fewest bits; the first one of equals."""
+    return min(layer_sizes, key=lambda name: layer_sizes[name])
+
+
+def unpack(data: bytes) -> Unpacked:
+    """Inverse of `pack`. Raises InputError for anything but a whole, undamaged packed model."""
+    if data[: len(MAGIC)] != MAGIC:
+        raise InputError("not a packed model: it does not start with DSE")
+    if data[len(MAGIC) : len(_PREFIX)] != bytes([VERSION]):
+        raise InputError(f"packed model: only version {VERSION} can be read")
+    stream = data[len(_PREFIX) + _CRC_BYTES :]
+    if data[len(_PREFIX) : len(_PREFIX) + _CRC_BYTES] != zlib.crc32(stream).to_bytes(4, "big"):
+        raise InputError("packed model: damaged or truncated (its checksum does not match)")
+    reader = BitReader.of_bytes(stream)
+    try:
+        bits = reader.integer(BITS_BITS) + 1
+        zero_point = reader.integer(bits)
+        layers = tuple(read_layer(reader) for _ in range(reader.gamma() - 1))
+        if reader.remaining > 7 or reader.bits(reader.remaining).any():
+            raise ValueError("bits are left over")
+    except ValueError as error:
+        raise InputError(f"packed model: malformed ({error})") from error
+    return Unpacked(bits, zero_point, layers)
+
+
+def _pack_layer(writer: BitWriter, layer: Layer, allowed: Mapping[str, Format]) -> PackedLayer:
+    layer_sizes = sizes(layer.weights, allowed)
+    if not layer_sizes:
+        raise InputError(
+            f"{layer.name}: none of the storage formats {', '.join(allowed)} can hold absent "
+            f"mid-rise weights; allow a sparse one"
+        )
+    name = smallest_format(layer_sizes)
+    encoded = allowed[name].encode(layer.weights)
+    assert len(encoded.bits) == layer_sizes[name], f"{name}: size_bits is not what is packed"
+    marks = [writer.length]
+    write_header(writer, Layout.of(layer.weights), allowed[name], encoded)
+    marks.append(writer.length)
+    writer.bits(encoded.bits)
+    marks.append(writer.length)
+    write_bias(writer, layer.bias)
+    marks.append(writer.length)
+    write_requantizer(writer, layer)
+    marks.append(writer.length)
+    header, packed, bias, requantizer = (end - start for start, end in pairwise(marks))
+    return PackedLayer(layer.name, name, packed, layer_sizes, bias, requantizer, header)
