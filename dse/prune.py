@@ -53,7 +53,9 @@ class PruningTrainPlugin:
         """Freeze nothing yet."""
         self._frozen: list[tuple[Tensor, Tensor]] = []
 
-    def set_net_named_parameters(self, named_parameters: Iterable[tuple[str, nn.Parameter]]) -> None:
+    def set_net_named_parameters(
+        self, named_parameters: Iterable[tuple[str, nn.Parameter]]
+    ) -> None:
         """Freeze the weights that are zero now.
 
         Biases stay free: a bias that starts at zero was not pruned.

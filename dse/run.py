@@ -116,7 +116,9 @@ def _dry_run(spec: StudySpec, folder: StudyFolder, console: Console) -> int:
             f"weight bits {_bits(layer.weight_bits.bits)}, "
             f"activation bits {_bits(layer.activation_bits.bits)}"
         )
-    console.print(f"{spec.trials} trials, {spec.workers} workers; results would go to {folder.path}")
+    console.print(
+        f"{spec.trials} trials, {spec.workers} workers; results would go to {folder.path}"
+    )
     return DONE
 
 

@@ -40,7 +40,7 @@ class _Clock:
 
 def status_line(finished: Sequence[TrialRecord], total: int | None, left: str) -> str:
     """How many trials ended how, and the time left."""
-    counts = {state: 0 for state in ("complete", "infeasible", "failed")}
+    counts = dict.fromkeys(("complete", "infeasible", "failed"), 0)
     for record in finished:
         counts[record.state] += 1
     parts = [f"{len(finished)}/{total or '?'} trials"]

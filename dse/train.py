@@ -105,7 +105,7 @@ def _optimize(
         for indices in _shuffled(count, schedule.batch_size, generator):
             optimizer.zero_grad()
             loss = loss_of(indices)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             optimizer.step()
             after_step()
             rate.step()
@@ -114,13 +114,13 @@ def _optimize(
 
 
 def _shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    yield from torch.randperm(count, generator=generator).split(batch_size)
+    yield from torch.split(torch.randperm(count, generator=generator), batch_size)
 
 
 @torch.no_grad()
 def logits_of(net: QuanNet, images: Tensor, batch_size: int = 250) -> Tensor:
     """Float logits (N, classes) of the float network."""
-    return torch.cat([net(batch) for batch in images.split(batch_size)])
+    return torch.cat([net(batch) for batch in torch.split(images, batch_size)])
 
 
 def float_accuracy(net: QuanNet, split: Split) -> tuple[int, int]:
@@ -132,6 +132,6 @@ def integer_accuracy(network: IntegerNetwork, split: Split) -> tuple[int, int]:
     """Right answers and images of the integer network: the accuracy that is reported."""
     evaluator = Evaluator(network)
     outputs = [
-        evaluator(quantize_input(network, batch)) for batch in split.images.split(1000)
+        evaluator(quantize_input(network, batch)) for batch in torch.split(split.images, 1000)
     ]
     return accuracy_of(torch.cat(outputs), split.labels)

@@ -67,9 +67,7 @@ def evaluate(config: Config, context: Context) -> Outcome:
         return preview
 
     generator = torch.Generator().manual_seed(_seed(spec.seed, config))
-    network = train.finetune(
-        net, config, data.train, spec.finetune, context.teacher, generator
-    )
+    network = train.finetune(net, config, data.train, spec.finetune, context.teacher, generator)
     correct, total = train.integer_accuracy(network, data.validation)
     return _measure(network, context, net, correct / total)
 
@@ -126,7 +124,9 @@ def _broken(
     return f"{constraint.metric} is {value:g}, wanted {constraint.operator} {constraint.bound:g}"
 
 
-def run(number: int, origin: str, config: Config, context: Context, folder: StudyFolder) -> TrialRecord:
+def run(
+    number: int, origin: str, config: Config, context: Context, folder: StudyFolder
+) -> TrialRecord:
     """Evaluate a config and leave its folder, moved into place whole, with its record."""
     with folder.new_trial(number) as scratch:
         try:

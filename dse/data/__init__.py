@@ -19,8 +19,8 @@ import torch
 
 from dse.data._arrays import Arrays, Unavailable
 from dse.data._split import fingerprint_of, stratified_split
-from dse.user_code import call, is_reference
 from dse.errors import InputError, nearest
+from dse.user_code import call, is_reference
 
 __all__ = ["Dataset", "Split", "dataset_names", "load", "takes_path"]
 

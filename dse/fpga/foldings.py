@@ -18,6 +18,11 @@ Folding = Mapping[str, tuple[int, int]]
 """Layer name to (PE, SIMD)."""
 
 
+MOST_SLACK = 8
+"""A layer more than this many times faster than the slowest layer at its fastest only costs area.
+Some slack is kept, as more and smaller weight arrays may suit the memories better."""
+
+
 @dataclass(frozen=True, eq=False)
 class Units:
     """Foldings of all layers, one per row; dense and sparse, before multipliers are chosen.
@@ -50,7 +55,17 @@ def enumerate_foldings(workloads: Sequence[LayerWorkload], folding: Folding | No
     columns = [np.concatenate(column) for column in zip(*layers, strict=True)]
     units = Units(*columns)
     order = np.lexsort((units.cycles, units.layer))
-    return Units(*(column[order] for column in columns))
+    return Units(*(column[order[_worthwhile(units, order)]] for column in columns))
+
+
+def _worthwhile(units: Units, order: Array) -> Array:
+    """Which units of `order` (by layer, then cycles) are not far faster than any pipeline can be."""
+    cycles, layer = units.cycles[order], units.layer[order]
+    starts = np.flatnonzero(np.diff(layer, prepend=-1))
+    ends = np.append(starts[1:], len(layer)) - 1
+    useful = np.minimum(cycles[starts].max(), cycles[ends])
+    kept: Array = MOST_SLACK * cycles >= useful[layer]
+    return kept
 
 
 @cache

@@ -15,8 +15,11 @@ SMALL_MEMORY_BITS = 1024
 """Up to here a memory goes to LUTs: yosys 0.70 for xc7 did so in 51 of 51 syntheses."""
 
 LUT_ROM_BITS = 32_768
-"""Largest memory that was measured in LUTs (yosys 0.70 for xc7, 128 x 256). Up to depth 256 the LUT
-formula is exact, from 512 on it is 10-40 % low."""
+"""Largest memory that was measured in LUTs (yosys 0.70 for xc7, 128 x 256)."""
+
+DEEP, DEEP_FACTOR = 256, 1.24
+"""Above this depth the output multiplexer no longer fits the MUXF behind a LUT6: median of the 31
+deeper syntheses over width * ceil(depth/64), range 1.13-1.39 (yosys 0.70, xc7)."""
 
 LUT_RAM_FACTOR = 4 / 3
 """LUTs of a writable memory with its own read port over those of a ROM: RAM64M keeps three bits of
@@ -68,8 +71,12 @@ def uram(width: Array, depth: Array) -> Array:
 
 
 def lut_rom(width: Array, depth: Array, device: Device) -> Array:
-    """LUTs for read-only memories: width * ceil(depth / 2^inputs); median error 0 to 1,024 bits."""
+    """LUTs for read-only memories: width * ceil(depth / 2^inputs), and a multiplexer where deep.
+
+    Median error 0 up to 1,024 bits.
+    """
     luts: Array = width * ceil_div(depth, 1 << device.lut_inputs)
+    luts = np.where(depth > DEEP, np.ceil(DEEP_FACTOR * luts), luts)
     return luts
 
 

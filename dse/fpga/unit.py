@@ -158,7 +158,7 @@ def _shared(units: Units, c: Constants, device: Device) -> Array:
     needs[:, _LUTRAM] = copies * window + reuse + parameters
     needs[:, _LUT] = (
         needs[:, _LUTRAM]
-        + pe * (c.requantize_lut + simd * c.decode_lut)
+        + pe * (c.requantize_lut + simd * c.decode_lut + skips * sparse.LANE_CONTROL_LUT)
         + c.window_lut
         # width converters on both sides are shift registers, one LUT per bit (FINN)
         + (out + lanes)

@@ -20,7 +20,7 @@ def _check_bits(bits: int) -> None:
 
 @dataclass(frozen=True)
 class ActivationGrid:
-    """Affine grid of an activation tensor: code q of `bits` bits stands for scale * (q - zero_point).
+    """Affine grid of an activation tensor: code q stands for scale * (q - zero_point).
 
     Jacob et al. 2018, eq. 1. Codes lie in [0, 2^bits - 1] and the zero point is one of them, so
     padding and ReLU are exact.
@@ -52,8 +52,8 @@ class ActivationGrid:
         scaled = np.floor(np.asarray(values, dtype=np.float64) / self.scale + 0.5)
         if np.isnan(scaled).any():
             raise ValueError("cannot quantize NaN")
-        clipped = np.clip(scaled + self.zero_point, 0, self.max_code)
-        return clipped.astype(np.int64)
+        codes: IntArray = np.clip(scaled + self.zero_point, 0, self.max_code).astype(np.int64)
+        return codes
 
 
 @dataclass(frozen=True)

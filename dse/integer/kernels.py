@@ -35,7 +35,7 @@ class Evaluator:
 
     def __call__(self, codes: Tensor, batch_size: int = 250) -> Tensor:
         """Output tensor (int64, batch first) for integer `codes` of shape (N, C, y, x)."""
-        outputs = [self._batch(batch) for batch in codes.split(batch_size)]
+        outputs = [self._batch(batch) for batch in torch.split(codes, batch_size)]
         return torch.cat(outputs)
 
     @torch.no_grad()
@@ -85,9 +85,7 @@ def _plan(network: IntegerNetwork) -> list[tuple[str, str, Operation]]:
 def _layer_operation(network: IntegerNetwork, layer: Layer, pool: MaxPool | None) -> Operation:
     bounds = network.bounds[layer.name]
     assert bounds.magnitude <= FLOAT64_EXACT, "46-bit accumulators are below 2^53"
-    narrow = (
-        bounds.magnitude <= FLOAT32_EXACT and torch.get_float32_matmul_precision() == "highest"
-    )
+    narrow = bounds.magnitude <= FLOAT32_EXACT and torch.get_float32_matmul_precision() == "highest"
     dtype = torch.float32 if narrow else torch.float64
     weight = torch.from_numpy(layer.weights.values).to(dtype)
     bias = torch.from_numpy(layer.bias).to(dtype)
@@ -134,8 +132,10 @@ def _requantize_operation(requantizer: Requantizer, magnitude: int, dimensions: 
         factor = torch.from_numpy(factors).reshape(per_row)
 
         def in_float64(sums: Tensor) -> Tensor:
-            scaled = sums.to(torch.float64).mul_(factor) if sums.dtype != torch.float64 else (
-                sums * factor
+            scaled = (
+                sums.to(torch.float64).mul_(factor)
+                if sums.dtype != torch.float64
+                else (sums * factor)
             )
             return scaled.add_(0.5).floor_().clamp_(low, high).to(torch.float32)
 

@@ -20,7 +20,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class ConvGeometry:
-    """How a 2-d convolution slides: stride, symmetric zero-point padding and dilation, as (y, x)."""
+    """How a 2-d convolution slides: stride, symmetric padding and dilation, as (y, x)."""
 
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int] = (0, 0)

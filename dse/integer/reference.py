@@ -35,7 +35,8 @@ def evaluate(network: IntegerNetwork, codes: IntArray) -> Mapping[str, IntArray]
 def _accumulate(layer: Layer, x: IntArray) -> IntArray:
     weights = layer.weights.values.astype(np.int64)
     if layer.geometry is None:
-        return x @ weights.T + layer.bias
+        sums: IntArray = x @ weights.T + layer.bias
+        return sums
     groups = layer.geometry.groups
     windows = _windows(x, layer.geometry, (weights.shape[2], weights.shape[3]))
     n, _, height, width = windows.shape[:4]
@@ -52,7 +53,7 @@ def _windows(x: IntArray, geometry: ConvGeometry, kernel: tuple[int, int]) -> In
     (py, px), (dy, dx), (sy, sx) = geometry.padding, geometry.dilation, geometry.stride
     padded = np.pad(x, ((0, 0), (0, 0), (py, py), (px, px)))
     span = (dy * (kernel[0] - 1) + 1, dx * (kernel[1] - 1) + 1)
-    windows = sliding_window_view(padded, span, axis=(2, 3))
+    windows: IntArray = sliding_window_view(padded, span, axis=(2, 3))
     return windows[:, :, ::sy, ::sx, ::dy, ::dx]
 
 
@@ -60,4 +61,6 @@ def _max_pool(pool: MaxPool, x: IntArray) -> IntArray:
     (py, px), (sy, sx) = pool.padding, pool.stride
     lowest = np.iinfo(np.int64).min
     padded = np.pad(x, ((0, 0), (0, 0), (py, py), (px, px)), constant_values=lowest)
-    return sliding_window_view(padded, pool.kernel, axis=(2, 3))[:, :, ::sy, ::sx].max(axis=(4, 5))
+    windows: IntArray = sliding_window_view(padded, pool.kernel, axis=(2, 3))
+    largest: IntArray = windows[:, :, ::sy, ::sx].max(axis=(4, 5))
+    return largest

@@ -48,7 +48,7 @@ class Requantizer:
     def from_scales(
         cls, accumulator_scale: FloatArray, grid: ActivationGrid, relu: bool
     ) -> Requantizer:
-        """The requantizer nearest to `accumulator_scale` (s_w * s_x, shape (1,) or (rows,)) / s_y."""
+        """The requantizer nearest to s_w * s_x (shape (1,) or (rows,)) over the grid's scale."""
         mantissa, exponent = np.frexp(accumulator_scale / grid.scale)
         multiplier = np.floor(mantissa * (1 << MULTIPLIER_BITS) + 0.5).astype(np.int64)
         shift = MULTIPLIER_BITS - exponent.astype(np.int64)
@@ -74,6 +74,7 @@ class Requantizer:
         shift = self.shift.reshape(per_row)
         right, left = np.maximum(shift, 0), np.maximum(-shift, 0)
         half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
-        # 2^40 is beyond every code, so the clip changes no result and the left shift cannot overflow
+        # 2^40 is beyond every code: the clip changes no result, and the left shift cannot overflow
         scaled = np.clip((product + half) >> right, -(1 << 40), 1 << 40) << left
-        return np.clip(scaled + self.grid.zero_point, self.low, self.high)
+        codes: IntArray = np.clip(scaled + self.grid.zero_point, self.low, self.high)
+        return codes

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dse.errors import InputError
-from dse.integer.grid import ActivationGrid, FloatArray, IntArray, IntegerWeights
+from dse.integer.grid import ActivationGrid, IntArray, IntegerWeights
 from dse.integer.network import INPUT, ConvGeometry, IntegerNetwork, Layer, Node
 from dse.integer.requantize import MULTIPLIER_BITS, Requantizer
 from dse.quantize.graph import Graph, LayerCall
@@ -91,7 +92,7 @@ def store(network: IntegerNetwork, modules: Mapping[str, QuanLayer]) -> None:
         weights, grid = layer.weights, network.input_grid_of(layer)
         requantizer = layer.requantizer
         bias_scale = weights.scale * grid.scale
-        values: dict[str, FloatArray | IntArray | float | int] = {
+        values: dict[str, Any] = {
             "ins": grid.scale,
             "inz": grid.zero_point,
             "outs": requantizer.grid.scale if requantizer else bias_scale,
@@ -141,7 +142,9 @@ def restore(
             is_output = not graph.readers(call.name)
             output = None if is_output else _buffer_grid(module, "outs", "outz", "output_bits")
         except ValueError as error:
-            raise InputError(f"layer {call.name!r} holds an unusable quantization: {error}") from None
+            raise InputError(
+                f"layer {call.name!r} holds an unusable quantization: {error}"
+            ) from None
         _check_bias(call.name, module, weights, source)
         bias = module._buffers["quan_bias"]
         zeros = np.zeros(weights.shape[0], dtype=np.int64)

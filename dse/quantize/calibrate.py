@@ -131,7 +131,7 @@ def _tensors(
     graph: Graph, layers: Mapping[str, QuanLayer], images: Tensor, batch_size: int
 ) -> Iterator[tuple[str, Tensor]]:
     """Every batch's input and layer outputs, by tensor name."""
-    for batch in images.split(batch_size):
+    for batch in torch.split(images, batch_size):
         found: dict[str, Tensor] = {INPUT: batch}
 
         def call(node: LayerCall, x: Tensor, found: dict[str, Tensor] = found) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -79,6 +80,18 @@ class _RoundToOdd(torch.autograd.Function):
         return passed, step * scale, None
 
 
+def round_to_grid(x: Tensor, log_scale: Tensor, low: int, high: int) -> Tensor:
+    """`x` rounded half up to scale * integers within [low, high]; learns `log_scale` (0-d)."""
+    rounded: Tensor = _RoundToGrid.apply(x, log_scale, low, high)  # type: ignore[no-untyped-call]
+    return rounded
+
+
+def round_to_odd(x: Tensor, log_scale: Tensor, top: int) -> Tensor:
+    """`x` rounded to scale * odd integers within +-top, zeros kept; learns `log_scale` (0-d)."""
+    rounded: Tensor = _RoundToOdd.apply(x, log_scale, top)  # type: ignore[no-untyped-call]
+    return rounded
+
+
 class FakeQuantized(nn.Module):
     """A network with its activations and weights rounded to grids whose steps are learned.
 
@@ -138,7 +151,7 @@ class FakeQuantized(nn.Module):
             # touches a quarter of the values; the lower clamp is the ReLU.
             grid, step = self._grids[origin], self.activation_steps[_key(origin)]
             low = 0 if self._relu[origin] else -grid.zero_point
-            x = _RoundToGrid.apply(x, step, low, grid.max_code - grid.zero_point)
+            x = round_to_grid(x, step, low, grid.max_code - grid.zero_point)
             scale = step.detach().exp()
         weight = self._fake_weight(call.name, layer)
         bias = layer.bias
@@ -146,7 +159,8 @@ class FakeQuantized(nn.Module):
             unit = scale * self.weight_steps[_key(call.name)].detach().exp()
             bias = bias + ((bias / unit + 0.5).floor() * unit - bias).detach()
         if isinstance(layer, QuanConv2d):
-            return layer._conv_forward(x, weight, bias)
+            y: Tensor = layer._conv_forward(x, weight, bias)
+            return y
         return F.linear(x, weight, bias)
 
     def _fake_input(self, x: Tensor) -> Tensor:
@@ -157,18 +171,15 @@ class FakeQuantized(nn.Module):
     def _fake_weight(self, name: str, layer: QuanLayer) -> Tensor:
         bits, step = self._weight_bits[name], self.weight_steps[_key(name)]
         top = (1 << bits) - 1
-        result: Tensor
         if bits == 1:
-            result = _RoundToOdd.apply(layer.weight, step, float(top))
-        else:
-            zero = self._weight_zero[name]
-            result = _RoundToGrid.apply(layer.weight, step, float(-zero), float(top - zero))
-        return result
+            return round_to_odd(layer.weight, step, top)
+        zero = self._weight_zero[name]
+        return round_to_grid(layer.weight, step, -zero, top - zero)
 
     def to_integers(self) -> IntegerNetwork:
         """The integer network of the current weights, biases and steps."""
         grids = {
-            name: ActivationGrid(grid.bits, self._step(self.activation_steps, name), grid.zero_point)
+            name: replace(grid, scale=self._step(self.activation_steps, name))
             for name, grid in self._grids.items()
         }
         layers = {}

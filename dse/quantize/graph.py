@@ -269,7 +269,9 @@ def _free_name(stem: str, nodes: list[GraphNode]) -> str:
 
 
 def _describe(node: fx.Node) -> str:
-    target = node.target if isinstance(node.target, str) else getattr(
-        node.target, "__name__", str(node.target)
+    target = (
+        node.target
+        if isinstance(node.target, str)
+        else getattr(node.target, "__name__", str(node.target))
     )
     return f"forward_: {node.name} ({target})"

@@ -28,7 +28,7 @@ class QuanLayer(nn.Module):
     """
 
     weight: Tensor
-    bias: Tensor | None
+    bias: Any  # Tensor or None; torch's own layers disagree on how to declare it
 
     def _register_quantization(self) -> None:
         for name in SCALES:

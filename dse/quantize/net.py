@@ -30,6 +30,11 @@ class QuanNet(nn.Module):
     integers only. A new network is in float mode.
     """
 
+    _ins: Tensor
+    _inz: Tensor
+    _outs: Tensor
+    _outz: Tensor
+
     def __init__(self, n_bits: int) -> None:
         """`n_bits` (1..16) is the width of weights and activations unless `quantize` is told."""
         super().__init__()

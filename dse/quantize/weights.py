@@ -32,7 +32,7 @@ def quantize_weights(weight: Floats, bits: int, mid_rise: bool) -> IntegerWeight
         raise InputError("weights must be finite, but hold NaN or infinite values")
     present = values[values != 0]
     if not present.size:
-        zeros = np.zeros(values.shape, dtype=np.int32)
+        zeros: npt.NDArray[np.int32] = np.zeros(values.shape, dtype=np.int32)
         zero_point = 0 if mid_rise else (1 << bits) // 2
         return IntegerWeights(zeros, bits, zero_point, np.array([SCALE_OF_NOTHING]), mid_rise)
     fractions = CLIP_FRACTIONS if bits <= WIDEST_CLIPPED else np.ones(1)
@@ -53,8 +53,8 @@ def weights_on_grid(
     `scale` has shape (1,) or (rows,).
     """
     per_row = scale.reshape((-1,) + (1,) * (values.ndim - 1))
-    integers = integers_on(values, bits, zero_point, per_row, mid_rise)
-    integers = np.where(values == 0, 0, integers).astype(np.int32)
+    nearest = integers_on(values, bits, zero_point, per_row, mid_rise)
+    integers = np.where(values == 0, 0, nearest).astype(np.int32)
     return IntegerWeights(integers, bits, 0 if mid_rise else zero_point, scale, mid_rise)
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from dse.errors import InputError
-from dse.study.folder import front_of, Reference, StudyFolder, TestScore, TrialRecord
+from dse.study.folder import Reference, StudyFolder, TestScore, TrialRecord, front_of
 
 STUDY_KEYS = ("name", "model", "device", "dataset", "dataset_used", "layer_names")
 

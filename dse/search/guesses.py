@@ -16,7 +16,7 @@ from dse.study.spec import BitChoices, LayerSpace, SearchSpace
 from dse.trial import Context
 
 UNIFORM = ((8, 0.0), (8, 0.5), (6, 0.7), (4, 0.5), (4, 0.8), (3, 0.8), (2, 0.5))
-"""(bits, prune ratio) in every layer, from safe to bold; 8 bits unpruned is everyone's yardstick."""
+"""(bits, prune ratio) in every layer, from safe to bold; 8 bits unpruned is the usual yardstick."""
 
 SENSITIVITY_GUESSES = 12
 
@@ -74,5 +74,3 @@ def nearest_choice(
 
 def _nearest(choices: BitChoices, bits: int) -> int:
     return min(choices.bits, key=lambda choice: (abs(choice - bits), choice))
-
-

@@ -14,6 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from dse.errors import InputError
+from dse.study.spec import Direction
 
 
 class _FlockLock(JournalFileOpenLock):
@@ -36,7 +37,7 @@ class _FlockLock(JournalFileOpenLock):
         os.close(self._descriptor)
 
 
-def open_journal(path: Path, directions: Mapping[str, str]) -> optuna.Study:
+def open_journal(path: Path, directions: Mapping[str, Direction]) -> optuna.Study:
     """The Optuna study in `path` (absolute), created when missing.
 
     `directions` maps each objective to maximize or minimize. A last line torn by a crash is cut

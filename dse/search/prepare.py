@@ -69,7 +69,9 @@ def _write_or_check(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset)
     if folder.study.exists():
         before = yaml.load(folder.study.read_text(), Loader=yaml.CSafeLoader)
         changes = [
-            line for key in content if key not in MAY_CHANGE
+            line
+            for key in content
+            if key not in MAY_CHANGE
             for line in _changes(key, before.get(key), content[key])
         ]
         changes += _changes("data", before.get("dataset_used"), used)
@@ -103,7 +105,9 @@ def _changes(path: str, before: Any, now: Any) -> list[str]:
     if isinstance(before, Mapping) and isinstance(now, Mapping):
         keys = [*before, *(key for key in now if key not in before)]
         return [
-            line for key in keys for line in _changes(f"{path}.{key}", before.get(key), now.get(key))
+            line
+            for key in keys
+            for line in _changes(f"{path}.{key}", before.get(key), now.get(key))
         ]
     return [] if before == now else [f"{path}: was {before!r}, is {now!r}"]
 
@@ -132,6 +136,3 @@ def _uniform_reference(context: Context) -> Reference:
     correct, total = train.integer_accuracy(network, context.data.validation)
     score = test_score(*train.integer_accuracy(network, context.data.test))
     return Reference(f"uniform {UNIFORM_BITS} bit", correct / total, size, score)
-
-
-

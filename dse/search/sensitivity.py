@@ -88,7 +88,9 @@ def _layer_choices(
 ) -> list[_Choice]:
     ratios = np.unique(np.linspace(space.prune_ratio.low, space.prune_ratio.high, RATIO_STEPS))
     widths = _some(space.weight_bits.bits)
-    activations = {bits: scan.of_activations(name, bits) for bits in _some(space.activation_bits.bits)}
+    activations = {
+        bits: scan.of_activations(name, bits) for bits in _some(space.activation_bits.bits)
+    }
     found = []
     for ratio, bits in itertools.product(ratios.tolist(), widths):
         weight = scan.pruned(name, ratio)
@@ -161,5 +163,3 @@ class _Losses:
         grid = choose(self._seen[origin], bits, None)
         codes = (x / grid.scale + 0.5).floor() + grid.zero_point
         return (codes.clamp(0, grid.max_code) - grid.zero_point) * grid.scale
-
-

@@ -114,8 +114,8 @@ def executor(workers: int, context: Context, folder: StudyFolder) -> Iterator[Ge
         yield lambda: inline
         return
 
-    def processes() -> Executor:
-        return loky.get_reusable_executor(  # type: ignore[no-any-return]
+    def processes() -> Any:
+        return loky.get_reusable_executor(
             max_workers=workers, timeout=None, initializer=start_worker, reuse="auto"
         )
 

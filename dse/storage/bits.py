@@ -147,7 +147,7 @@ class BitReader:
         while self.integer(1) == 0:
             zeros += 1
             if zeros > MAX_WIDTH:
-                raise ValueError(f"a number of more than {MAX_WIDTH} bits expected nowhere")
+                raise ValueError(f"a gamma code of more than {MAX_WIDTH} bits")
         return (1 << zeros) | self.integer(zeros)
 
     def unary(self, count: int, limit: int) -> IntArray:

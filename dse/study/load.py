@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from dse import data, models
-from dse.user_code import absolute_reference, find_file, is_reference, load_object
 from dse.errors import InputError, nearest
 from dse.fpga.device import load_device
 from dse.storage import formats
@@ -20,6 +19,7 @@ from dse.study.section import Bounds, Section
 from dse.study.space import search_space, space_values
 from dse.study.spec import DatasetSpec, SamplerSpec, StudySpec, TrainingSpec
 from dse.study.units import duration_s, shown
+from dse.user_code import absolute_reference, find_file, is_reference, load_object
 
 __all__ = ["duration_s", "load_study", "resolved"]
 

@@ -1,0 +1,86 @@
+"""Lanes: dealing rows, and decoders by storage format."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dse.fpga import describe
+from dse.fpga.arithmetic import UNIT_SCALE, multiplier_lut, part_cost
+from dse.fpga.memory import LUT_RAM_FACTOR
+from dse.fpga.sparse import (
+    LANE_CONTROL_LUT,
+    can_skip_zeros,
+    decoder_cost,
+    divisors,
+    entry_bits,
+    lane_words,
+)
+from tests.fpga.networks import Bits, lenet5, packed
+
+SIMD = np.array([1, 2, 4])
+rows = st.lists(st.integers(0, 60), min_size=1, max_size=24)
+
+
+def test_rows_are_dealt_there_and_back() -> None:
+    # sorted 9 7 4 1; two lanes hold 9 + 1 and 7 + 4, four lanes one row each; ceil(n / 2) for simd 2
+    words = lane_words(np.array([1, 9, 4, 7]), np.array([1, 2]))
+    assert words.tolist() == [[21, 11, 9], [12, 6, 5]]
+
+
+def test_an_empty_row_takes_a_cycle() -> None:
+    assert lane_words(np.zeros(6, dtype=np.int64), np.array([1])).tolist() == [[6, 3, 2, 1]]
+
+
+@given(rows)
+def test_busiest_lane_is_bounded(nonzeros: list[int]) -> None:
+    counts = np.array(nonzeros)
+    words = lane_words(counts, SIMD)
+    for column, lanes in enumerate(divisors(len(counts))):
+        for line, simd in enumerate(SIMD):
+            cycles = np.maximum(1, -(-counts // simd))
+            mean = cycles.sum() / lanes
+            assert mean <= words[line, column] <= mean + cycles.max()
+
+
+@given(rows, st.data())
+def test_more_nonzeros_never_take_fewer_cycles(nonzeros: list[int], data: st.DataObject) -> None:
+    extra = data.draw(st.lists(st.integers(0, 9), min_size=len(nonzeros), max_size=len(nonzeros)))
+    before, after = np.array(nonzeros), np.array(nonzeros) + np.array(extra)
+    assert (lane_words(after, SIMD) >= lane_words(before, SIMD)).all()
+
+
+@pytest.mark.parametrize("form", ["csr", "bitmap"])
+def test_entry_bits_share_the_whole_packed_layer(form: str) -> None:
+    network = lenet5(Bits(4, 4, 0.1))
+    for workload in describe(network, packed(network, form)):
+        assert can_skip_zeros(workload)
+        spare = entry_bits(workload) * workload.nonzeros - workload.packed_bits
+        assert 0 <= spare < workload.nonzeros
+        assert min(decoder_cost(workload)) > 0
+
+
+def test_dense_storage_cannot_skip_zeros() -> None:
+    network = lenet5(Bits(4, 4, 0.1))
+    assert not any(can_skip_zeros(workload) for workload in describe(network, packed(network)))
+
+
+@pytest.mark.parametrize(("bits", "ratio"), [(2, 3.7), (4, 3.2), (8, 2.0)])
+def test_eight_lanes_cost_what_was_synthesised(bits: int, ratio: float) -> None:
+    # 8 CSR lanes against 8 dense ones, MW = 144, MH = 16, density 0.25: 576 non-zeros, pointers of
+    # 10 bits, an 8-bit offset, a LUT copy of 144 codes, accumulators of 2 bits + 8
+    accumulator = 2 * bits + 8
+    dense = UNIT_SCALE * (multiplier_lut(bits, bits) + 2 * accumulator)
+    copy = LUT_RAM_FACTOR * bits * -(-144 // 64)
+    extra = part_cost("csr", 10)[0] + 8 + LANE_CONTROL_LUT + copy
+    assert (dense + extra) / dense == pytest.approx(ratio, rel=0.10)
+
+
+def test_lane_cycles_of_a_quarter_density() -> None:
+    # measured: 80 cycles sparse, 288 dense
+    rng = np.random.default_rng(0)
+    nonzeros = (rng.random((16, 144)) < 0.25).sum(1)
+    words = lane_words(nonzeros, np.array([1]))[0, divisors(16).index(8)]
+    assert 65 <= words <= 90
