@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 
 import numpy as np
@@ -28,7 +28,7 @@ class Units:
     """Foldings of all layers, one per row; dense and sparse, before multipliers are chosen.
 
     `words` is the depth of the weight memory (of the busiest lane where sparse) and the cycles per
-    output pixel; `input_cycles` those to take in one image.
+    output pixel; `lanes` input channels are taken per cycle.
     """
 
     layer: Array
@@ -39,7 +39,6 @@ class Units:
     words: Array
     lanes: Array
     cycles: Array
-    input_cycles: Array
 
 
 def enumerate_foldings(workloads: Sequence[LayerWorkload], folding: Folding | None) -> Units:
@@ -51,16 +50,17 @@ def enumerate_foldings(workloads: Sequence[LayerWorkload], folding: Folding | No
     for name in folding or {}:
         if name not in names:
             raise InputError(f"folding.{name}: no such layer (known: {', '.join(names)})")
-    layers = [_layer_units(i, workload, folding) for i, workload in enumerate(workloads)]
-    columns = [np.concatenate(column) for column in zip(*layers, strict=True)]
-    units = Units(*columns)
-    order = np.lexsort((units.cycles, units.layer))
-    return Units(*(column[order[_worthwhile(units, order)]] for column in columns))
+    blocks = []
+    for index, workload in enumerate(workloads):
+        given = None if folding is None else folding.get(workload.name)
+        blocks += _blocks(index, workload, given)
+    table = np.concatenate(blocks, axis=1)
+    table = table[:, np.lexsort((table[-1], table[0]))]
+    return Units(*table[:, _worthwhile(table[0], table[-1])])
 
 
-def _worthwhile(units: Units, order: Array) -> Array:
-    """Which units of `order` (by layer, then cycles) are not far faster than any pipeline can be."""
-    cycles, layer = units.cycles[order], units.layer[order]
+def _worthwhile(layer: Array, cycles: Array) -> Array:
+    """Which units (by layer, then cycles) are not far faster than any pipeline can be."""
     starts = np.flatnonzero(np.diff(layer, prepend=-1))
     ends = np.append(starts[1:], len(layer)) - 1
     useful = np.minimum(cycles[starts].max(), cycles[ends])
@@ -68,72 +68,65 @@ def _worthwhile(units: Units, order: Array) -> Array:
     return kept
 
 
+def _blocks(index: int, workload: LayerWorkload, given: tuple[int, int] | None) -> list[Array]:
+    """Tables of the dense and, where possible, sparse units of one layer: a row per Units field."""
+    rows, columns = workload.out_channels, workload.columns
+    dense = _dense(rows, columns, workload.in_channels, workload.groups)
+    if given is not None:
+        dense = dense[:, (dense[0] == given[0]) & (dense[1] == given[1])]
+        if not dense.shape[1]:
+            raise InputError(
+                f"folding.{workload.name}: PE must divide {rows} and SIMD {columns}, "
+                f"but got {given}"
+            )
+    blocks = [_block(index, workload, dense, False)]
+    if sparse.can_skip_zeros(workload):
+        lanes = _sparse(rows, columns).copy()
+        lanes[3] = sparse.lane_words(workload.row_nonzeros, _lane_simd(columns)).ravel()
+        if given is not None:
+            lanes = lanes[:, (lanes[0] == given[0]) & (lanes[1] == given[1])]
+        blocks.append(_block(index, workload, lanes, True))
+    return blocks
+
+
+def _block(index: int, workload: LayerWorkload, folded: Array, skips: bool) -> Array:
+    """Units of one layer from (PE, SIMD, tree levels, words, lanes), shape (5, n)."""
+    window = workload.window
+    block = np.empty((len(fields(Units)), folded.shape[1]), dtype=np.int64)
+    block[0], block[4] = index, skips
+    block[1:4], block[5:7] = folded[:3], folded[3:]
+    taken = window.input_pixels * ceil_div(workload.in_channels, folded[4])
+    block[7] = np.maximum(folded[3] * window.output_pixels, taken)
+    return block
+
+
 @cache
-def _dense_pairs(rows: int, columns: int) -> Array:
-    """(PE, SIMD, tree levels) of every folding, shape (3, n)."""
+def _dense(rows: int, columns: int, in_channels: int, groups: int) -> Array:
+    """(PE, SIMD, tree levels, words, lanes) of every dense folding, shape (5, n)."""
+    simd = [(q, tree_levels(q)) for q in sparse.divisors(columns)]
+    folded = []
+    for p in sparse.divisors(rows):
+        for q, levels in simd:
+            # rows of as many groups as P spans are computed at once, each on its own channels
+            lanes = min(in_channels, ceil_div(p * groups, rows) * min(in_channels // groups, q))
+            folded.append((p, q, levels, rows // p * (columns // q), lanes))
+    return np.array(folded, dtype=np.int64).T
+
+
+@cache
+def _lane_simd(columns: int) -> Array:
+    return np.array([q for q in sparse.LANE_SIMD if q <= columns], dtype=np.int64)
+
+
+@cache
+def _sparse(rows: int, columns: int) -> Array:
+    """As `_dense` for every lane layout, in the order of `lane_words`; words are still 0.
+
+    Every lane's copy of the activations has one write port: one code is taken per cycle.
+    """
     pairs = [
-        (p, q, tree_levels(q)) for p in sparse.divisors(rows) for q in sparse.divisors(columns)
+        (p, q, tree_levels(q), 0, 1)
+        for q in _lane_simd(columns).tolist()
+        for p in sparse.divisors(rows)
     ]
     return np.array(pairs, dtype=np.int64).T
-
-
-def _sparse_columns(workload: LayerWorkload) -> tuple[Array, Array]:
-    """(PE, SIMD, tree levels) of every lane layout, shape (3, n), and words, shape (n,)."""
-    simd = np.array([q for q in sparse.LANE_SIMD if q <= workload.columns], dtype=np.int64)
-    lanes = sparse.divisors(workload.out_channels)
-    levels = np.array([tree_levels(q) for q in simd.tolist()])
-    columns = [
-        np.tile(lanes, len(simd)),
-        np.repeat(simd, len(lanes)),
-        np.repeat(levels, len(lanes)),
-    ]
-    return np.array(columns), sparse.lane_words(workload.row_nonzeros, simd).ravel()
-
-
-def _chosen(workload: LayerWorkload, folding: Folding | None, columns: Array) -> Array:
-    """Which columns a given folding allows."""
-    if folding is None or workload.name not in folding:
-        return np.ones(columns.shape[1], dtype=bool)
-    pe, simd = folding[workload.name]
-    allowed: Array = (columns[0] == pe) & (columns[1] == simd)
-    return allowed
-
-
-def _layer_units(index: int, workload: LayerWorkload, folding: Folding | None) -> list[Array]:
-    """Integer columns of one layer's units, in the order of the fields of Units."""
-    dense = _dense_pairs(workload.out_channels, workload.columns)
-    dense = dense[:, _chosen(workload, folding, dense)]
-    if not dense.shape[1]:
-        assert folding is not None
-        pe, simd = folding[workload.name]
-        raise InputError(
-            f"folding.{workload.name}: PE must divide {workload.out_channels} and SIMD "
-            f"{workload.columns}, but got ({pe}, {simd})"
-        )
-    pe, simd, _ = dense
-    words = (workload.out_channels // pe) * (workload.columns // simd)
-    blocks = [_block(index, workload, dense, words, sparse.dense_lanes(workload, pe, simd))]
-    if sparse.can_skip_zeros(workload):
-        columns, words = _sparse_columns(workload)
-        kept = _chosen(workload, folding, columns)
-        columns, words = columns[:, kept], words[kept]
-        # every lane's copy of the activations has one write port: one code per cycle
-        blocks.append(_block(index, workload, columns, words, None))
-    return [np.concatenate(column) for column in zip(*blocks, strict=True)]
-
-
-def _block(
-    index: int, workload: LayerWorkload, columns: Array, words: Array, lanes: Array | None
-) -> list[Array]:
-    window, count = workload.window, columns.shape[1]
-    width = np.ones(count, dtype=np.int64) if lanes is None else lanes
-    taken = window.input_pixels * ceil_div(workload.in_channels, width)
-    return [
-        np.full(count, index),
-        *columns,
-        np.full(count, lanes is None),
-        words,
-        width,
-        np.maximum(words * window.output_pixels, taken),
-        taken,
-    ]

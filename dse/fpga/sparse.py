@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 from dse.fpga.arithmetic import part_cost
-from dse.fpga.memory import Array, ceil_div
+from dse.fpga.memory import ceil_div
 from dse.fpga.workload import LayerWorkload
 from dse.integer.grid import IntArray
 
@@ -19,8 +19,8 @@ ROW_FORMATS = ("coo", "csr", "bitmap", "runlength")
 by column and Rice codes have no measured decoder: their layers compute dense."""
 
 LANE_CONTROL_LUT = 32
-"""LUTs of a lane beside decoder, offset adder and copy (weight address, end of row). Fitted to three
-measured ratios of 8 CSR lanes to 8 dense ones, MW = 144: 3.7, 3.2 and 2.0 at W2A2, W4A4, W8A8."""
+"""LUTs of a lane beside decoder, offset adder and copy (weight address, end of row). Fitted to the
+measured ratios of 8 CSR lanes to 8 dense ones, MW = 144: 3.7, 3.2, 2.0 at W2A2, W4A4, W8A8."""
 
 LARGEST_BITMAP = 64
 """Bits of a bitmap that are searched for the next non-zero at once (largest measured)."""
@@ -106,11 +106,3 @@ def ring_codes(workload: LayerWorkload) -> int:
     (kernel_y, kernel_x), (dilation_y, dilation_x) = window.kernel, window.dilation
     pixels = (kernel_y - 1) * dilation_y * window.input_size[1] + (kernel_x - 1) * dilation_x + 1
     return pixels * workload.in_channels
-
-
-def dense_lanes(workload: LayerWorkload, pe: Array, simd: Array) -> Array:
-    """Input channels that a dense unit takes per cycle."""
-    groups = workload.groups
-    channels = np.minimum(workload.in_channels // groups, simd)
-    lanes: Array = ceil_div(pe * groups, workload.out_channels) * channels
-    return np.minimum(workload.in_channels, lanes)

@@ -138,13 +138,13 @@ def logic_choices(units: Units, c: Constants, device: Device) -> list[tuple[Arra
     usable = c.in_dsp.astype(bool)
     everywhere = np.ones(len(pe), dtype=bool)
     # a lane of a sparse unit reads its own activations: no operand is shared, nothing is packed
-    packable = usable & (c.per_dsp > 1) & ~units.sparse
+    packable = usable & (c.per_dsp > 1) & (units.sparse == 0)
     return [(everywhere, in_luts), (usable, per_dsp), (packable, packed)]
 
 
 def _shared(units: Units, c: Constants, device: Device) -> Array:
     """Resources that do not depend on the multipliers: requantizers, streams, buffers, decoders."""
-    pe, simd, skips = units.pe, units.simd, units.sparse
+    pe, simd, skips = units.pe, units.simd, units.sparse.astype(bool)
     positions = np.where(skips, 1, ceil_div(pe * c.groups, c.rows) * simd)
     copies = np.where(skips, pe * simd, 1)
     width = positions * c.activation_bits

@@ -15,25 +15,9 @@ XC7Z020 = Path(__file__).parents[2] / "dse" / "fpga" / "devices" / "xc7z020.yml"
 
 
 def test_ships_the_promised_devices() -> None:
-    assert device_names() == tuple(
-        sorted(
-            [
-                "xc7z010",
-                "xc7z020",
-                "xc7a35t",
-                "xc7a100t",
-                "xc7z045",
-                "xczu3eg",
-                "xczu7ev",
-                "xczu9eg",
-                "xck26",
-                "alveo-u50",
-                "alveo-u250",
-                "ecp5-85",
-                "ice40up5k",
-            ]
-        )
-    )
+    xilinx7 = {"xc7z010", "xc7z020", "xc7a35t", "xc7a100t", "xc7z045"}
+    ultrascale = {"xczu3eg", "xczu7ev", "xczu9eg", "xck26", "alveo-u50", "alveo-u250"}
+    assert xilinx7 | ultrascale | {"ecp5-85", "ice40up5k"} <= set(device_names())
 
 
 @pytest.mark.parametrize("name", device_names())
@@ -67,7 +51,7 @@ def test_known_numbers() -> None:
 
 
 def test_unknown_name_suggests_the_nearest() -> None:
-    with pytest.raises(InputError, match="no device 'xc7z02'; did you mean 'xc7z0.0'"):
+    with pytest.raises(InputError, match=r"no device 'xc7z02'; did you mean 'xc7z0.0'"):
         load_device("xc7z02")
 
 

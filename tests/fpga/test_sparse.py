@@ -25,7 +25,8 @@ rows = st.lists(st.integers(0, 60), min_size=1, max_size=24)
 
 
 def test_rows_are_dealt_there_and_back() -> None:
-    # sorted 9 7 4 1; two lanes hold 9 + 1 and 7 + 4, four lanes one row each; ceil(n / 2) for simd 2
+    # sorted 9 7 4 1; two lanes hold 9 + 1 and 7 + 4, four lanes one row each;
+    # simd 2 takes ceil(n / 2)
     words = lane_words(np.array([1, 9, 4, 7]), np.array([1, 2]))
     assert words.tolist() == [[21, 11, 9], [12, 6, 5]]
 
