@@ -13,6 +13,9 @@ from dse.errors import InputError, nearest
 from dse.quantize import QuanNet
 from dse.quantize.layers import QuanLayer
 
+RAMP_INTERVAL = 20
+"""Steps between two rises of the ratio: choosing costs a sort, and weights need time to adapt."""
+
 
 def prune_layers(net: QuanNet, config: Config) -> None:
     """Set the smallest weights of each layer to zero, in place: L1 magnitude, `prune_ratio` each.
@@ -30,6 +33,37 @@ def prune_layer(layer: QuanLayer, ratio: float) -> None:
     """Set the `ratio` of a layer's weights that are smallest in magnitude to zero, in place."""
     torch_prune.l1_unstructured(layer, "weight", amount=round(ratio * layer.weight.numel()))
     torch_prune.remove(layer, "weight")
+
+
+class GradualPruning:
+    """Raises each layer's prune ratio to its target while it trains, cubically.
+
+    ratio(t) = target * (1 - (1 - t)^3), Zhu and Gupta 2017, eq. 1: fast while there is much to
+    choose from, slow at the end. Call `after_optimizer_step` after each step.
+    """
+
+    def __init__(self, net: QuanNet, config: Config, steps: int) -> None:
+        """Reach the config's ratios after `steps` optimizer steps; 0 keeps what is zero now."""
+        self._layers = {name: net.layers[name] for name in config}
+        self._named_parameters = net.named_parameters
+        self._targets = {name: choice.prune_ratio for name, choice in config.items()}
+        self._steps, self._done = steps, 0
+        self._frozen = PruningTrainPlugin()
+        self._frozen.set_net_named_parameters(net.named_parameters())
+
+    @torch.no_grad()
+    def after_optimizer_step(self) -> None:
+        """Keep pruned weights at zero; while the ratio still rises, prune some more."""
+        self._frozen.after_optimizer_step()
+        if self._done >= self._steps:
+            return
+        self._done += 1
+        if self._done % RAMP_INTERVAL and self._done != self._steps:
+            return
+        left = 1 - self._done / self._steps
+        for name, layer in self._layers.items():
+            prune_layer(layer, self._targets[name] * (1 - left**3))
+        self._frozen.set_net_named_parameters(self._named_parameters())
 
 
 def sparsity_of_tensors(ts: Sequence[Tensor], invalid_value: float = 0) -> float:

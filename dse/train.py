@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dse import prune
 from dse.config import Config
 from dse.data import Split
 from dse.integer.kernels import Evaluator, accuracy_of, quantize_input
 from dse.integer.network import IntegerNetwork
-from dse.prune import PruningTrainPlugin
 from dse.quantize import QuanNet
 from dse.quantize.fake import FakeQuantized
 
@@ -31,14 +31,24 @@ class Diverged(Exception):
 
 @dataclass(frozen=True)
 class Schedule:
-    """Epochs over the training images in batches, one-cycle learning rate with peak `lr`."""
+    """Epochs over the training images in batches, one-cycle learning rate with peak `lr`.
+
+    `gradual` is the share of the steps over which finetuning prunes to the target; 0 is one-shot.
+    """
 
     epochs: int
     lr: float
     batch_size: int = 64
+    gradual: float = 0.0
 
 
-def fit(net: QuanNet, split: Split, schedule: Schedule, generator: torch.Generator) -> None:
+def fit(
+    net: QuanNet,
+    split: Split,
+    schedule: Schedule,
+    generator: torch.Generator,
+    after_step: Callable[[], None] = lambda: None,
+) -> None:
     """Train the float network in place with cross-entropy. Raises Diverged."""
     net.float_mode()
     net.train()
@@ -46,7 +56,7 @@ def fit(net: QuanNet, split: Split, schedule: Schedule, generator: torch.Generat
     def loss(indices: Tensor) -> Tensor:
         return F.cross_entropy(net(split.images[indices]), split.labels[indices])
 
-    _optimize(net, loss, len(split.labels), schedule, generator)
+    _optimize(net, loss, len(split.labels), schedule, generator, after_step)
     net.eval()
 
 
@@ -58,20 +68,22 @@ def finetune(
     teacher: Tensor,
     generator: torch.Generator,
 ) -> IntegerNetwork:
-    """Finetune a pruned `net` in place with its config's bit widths in the loop.
+    """Prune and finetune `net` in place with its config's bit widths in the loop.
 
     Weights that are zero stay zero. `teacher` holds the baseline's logits (N, classes) for the
     training images. Returns the integer network. Raises Diverged.
     """
     net.float_mode()
     images, labels = split.images, split.labels
-    fake = FakeQuantized(
-        net.graph(tuple(images.shape[1:])),
-        net.layers,
-        {name: choice.weight_bits for name, choice in config.items()},
-        {name: choice.activation_bits for name, choice in config.items()},
-        images[:CALIBRATION_IMAGES],
-    )
+    dense = {name: layer.weight.detach().clone() for name, layer in net.layers.items()}
+    prune.prune_layers(net, config)
+    fake = fake_quantized(net, config, images[:CALIBRATION_IMAGES])
+    steps = schedule.epochs * math.ceil(len(labels) / schedule.batch_size)
+    ramp = round(schedule.gradual * steps)
+    if ramp:  # the steps above were learned from the weights that will be left
+        for name, layer in net.layers.items():
+            layer.weight.data.copy_(dense[name])
+    pruning = prune.GradualPruning(net, config, ramp)
     soft = F.softmax(teacher / TEMPERATURE, dim=1)
 
     def loss(indices: Tensor) -> Tensor:
@@ -79,10 +91,19 @@ def finetune(
         distilled = F.cross_entropy(logits / TEMPERATURE, soft[indices]) * TEMPERATURE**2
         return distilled + F.cross_entropy(logits, labels[indices])
 
-    plugin = PruningTrainPlugin()
-    plugin.set_net_named_parameters(net.named_parameters())
-    _optimize(fake, loss, len(labels), schedule, generator, plugin.after_optimizer_step)
+    _optimize(fake, loss, len(labels), schedule, generator, pruning.after_optimizer_step)
     return fake.to_integers()
+
+
+def fake_quantized(net: QuanNet, config: Config, images: Tensor) -> FakeQuantized:
+    """`net` with its config's bit widths in the loop, calibrated on `images`."""
+    return FakeQuantized(
+        net.graph(tuple(images.shape[1:])),
+        net.layers,
+        {name: choice.weight_bits for name, choice in config.items()},
+        {name: choice.activation_bits for name, choice in config.items()},
+        images,
+    )
 
 
 def _optimize(
@@ -111,6 +132,8 @@ def _optimize(
             rate.step()
         if not math.isfinite(float(loss.detach())):
             raise Diverged(f"the training loss became {float(loss.detach())}")
+    if not all(bool(torch.isfinite(p).all()) for p in module.parameters()):
+        raise Diverged("the last training step left parameters that are not finite")
 
 
 def _shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -17,9 +17,9 @@ from dse.config import Config
 from dse.data import Dataset
 from dse.errors import InputError
 from dse.integer.network import IntegerNetwork
+from dse.integer.simplify import simplify
 from dse.pareto import wilson
 from dse.quantize import QuanNet
-from dse.quantize.fake import FakeQuantized
 from dse.study.folder import LayerRecord, StudyFolder, TestScore, TrialRecord
 from dse.study.spec import Constraint, StudySpec
 
@@ -59,15 +59,18 @@ def evaluate(config: Config, context: Context) -> Outcome:
     pruned, not yet finetuned network. Raises train.Diverged.
     """
     spec, data = context.spec, context.data
-    net = copy.deepcopy(context.baseline)
-    prune.prune_layers(net, config)
-
-    preview = _measure(_post_training(net, config, data.train.images[:PREVIEW_IMAGES]), context)
+    pruned = copy.deepcopy(context.baseline)
+    prune.prune_layers(pruned, config)
+    untrained = train.fake_quantized(pruned, config, data.train.images[:PREVIEW_IMAGES])
+    preview = _measure(simplify(untrained.to_integers()), context)
     if preview.reasons:
         return preview
 
+    net = copy.deepcopy(context.baseline)
     generator = torch.Generator().manual_seed(_seed(spec.seed, config))
-    network = train.finetune(net, config, data.train, spec.finetune, context.teacher, generator)
+    network = simplify(
+        train.finetune(net, config, data.train, spec.finetune, context.teacher, generator)
+    )
     correct, total = train.integer_accuracy(network, data.validation)
     return _measure(network, context, net, correct / total)
 
@@ -200,14 +203,6 @@ def uniform_outcome(bits: int, context: Context) -> tuple[IntegerNetwork, int]:
     )
     network = net.integer_network(tuple(context.data.train.images.shape[1:]))
     return network, len(storage.pack(network, context.spec.storage).data)
-
-
-def _post_training(net: QuanNet, config: Config, images: Tensor) -> IntegerNetwork:
-    """The integer network of a pruned net before any finetuning."""
-    graph = net.graph(tuple(images.shape[1:]))
-    weights = {name: choice.weight_bits for name, choice in config.items()}
-    activations = {name: choice.activation_bits for name, choice in config.items()}
-    return FakeQuantized(graph, net.layers, weights, activations, images).to_integers()
 
 
 def _seed(seed: int, config: Config) -> int:

@@ -7,6 +7,8 @@ picks the narrower. Activations travel as codes minus zero point, so padding is 
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -40,10 +42,7 @@ class Evaluator:
 
     @torch.no_grad()
     def _batch(self, codes: Tensor) -> Tensor:
-        centred = codes.to(torch.float32)
-        if self._input_zero:
-            centred -= self._input_zero
-        tensors: dict[str, Tensor] = {INPUT: centred}
+        tensors: dict[str, Tensor] = {INPUT: codes.to(torch.float32) - self._input_zero}
         # NNPACK may pick Winograd transforms, whose intermediate values are not integers
         with torch.backends.nnpack.flags(enabled=False):
             for name, source, operation in self._steps:
@@ -149,7 +148,23 @@ def _requantize_operation(requantizer: Requantizer, magnitude: int, dimensions: 
 
 
 def _pool_operation(pool: MaxPool) -> Operation:
-    return lambda x: F.max_pool2d(x, pool.kernel, pool.stride, pool.padding)
+    return lambda x: max_pool(x, pool)
+
+
+def max_pool(x: Tensor, pool: MaxPool) -> Tensor:
+    """The largest of each window of `x` (N, C, y, x): F.max_pool2d, several times faster.
+
+    Torch's kernel also records where each maximum was and is not vectorized along a row; maxima of
+    strided slices are (17 times faster on LeNet-5's first pool, `benchmarks/integer_speed.py`).
+    """
+    (py, px), (ky, kx), (sy, sx) = pool.padding, pool.kernel, pool.stride
+    if py or px:
+        x = F.pad(x, (px, px, py, py), value=-math.inf)
+    height, width = (x.shape[2] - ky) // sy * sy + 1, (x.shape[3] - kx) // sx * sx + 1
+    rows = [x[:, :, i : i + height : sy] for i in range(ky)]
+    tallest = functools.reduce(torch.maximum, rows)
+    columns = [tallest[..., i : i + width : sx] for i in range(kx)]
+    return functools.reduce(torch.maximum, columns)
 
 
 def _reshape_operation(shape: tuple[int, ...]) -> Operation:
@@ -159,7 +174,8 @@ def _reshape_operation(shape: tuple[int, ...]) -> Operation:
 def quantize_input(network: IntegerNetwork, images: Tensor) -> Tensor:
     """Codes (int64) of float `images` (N, C, y, x) on the network's input grid."""
     grid = network.input_grid
-    scaled = images.to(torch.float64).div_(grid.scale).add_(0.5).floor_().add_(grid.zero_point)
+    # not div_: float64 images are not copied by `to`
+    scaled = (images.to(torch.float64) / grid.scale).add_(0.5).floor_().add_(grid.zero_point)
     if not bool(torch.isfinite(scaled).all()):
         raise ValueError("the images hold NaN or infinite values")
     return scaled.clamp_(0, grid.max_code).to(torch.int64)

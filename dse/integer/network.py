@@ -62,6 +62,11 @@ class Layer:
             )
         if self.bias.shape != (self.rows,) or self.bias.dtype != np.int64:
             raise ValueError(f"{self.name}: bias must be int64 of shape ({self.rows},)")
+        if self.requantizer and self.requantizer.multiplier.size not in {1, self.rows}:
+            raise ValueError(
+                f"{self.name}: needs 1 or {self.rows} multipliers, "
+                f"but has {self.requantizer.multiplier.size}"
+            )
 
     @property
     def rows(self) -> int:
@@ -153,6 +158,8 @@ class IntegerNetwork:
         for layer in self.layers:
             if self.grids[layer.source] is None:
                 raise ValueError(f"{layer.name} reads accumulators; it needs codes")
+        assert self.output in self.shapes, "computing the shapes checks that every node fits"
+        for layer in self.layers:
             if self.bounds[layer.name].bits > MAX_ACCUMULATOR_BITS:
                 raise ValueError(
                     f"{layer.name}: accumulators need {self.bounds[layer.name].bits} bits, "
@@ -237,8 +244,10 @@ def _output_shape(node: Node, shape: Shape) -> Shape:
         return node.shape
     if isinstance(node, MaxPool):
         _require_image(node.name, shape)
+        if any(2 * p > k for p, k in zip(node.padding, node.kernel, strict=True)):
+            raise ValueError(f"{node.name}: padding {node.padding} is above half of {node.kernel}")
         window = ConvGeometry(node.stride, node.padding)
-        return (shape[0], *window.output_size((shape[1], shape[2]), node.kernel))
+        return (shape[0], *_window_size(node.name, window, shape, node.kernel))
     weights = node.weights.shape
     if node.geometry is None:
         if shape != (weights[1],):
@@ -248,10 +257,17 @@ def _output_shape(node: Node, shape: Shape) -> Shape:
     channels = weights[1] * node.geometry.groups
     if shape[0] != channels or weights[0] % node.geometry.groups:
         raise ValueError(f"{node.name}: expects {channels} channels, but reads {shape[0]}")
-    size = node.geometry.output_size((shape[1], shape[2]), (weights[2], weights[3]))
+    kernel = (weights[2], weights[3])
+    return (weights[0], *_window_size(node.name, node.geometry, shape, kernel))
+
+
+def _window_size(
+    name: str, geometry: ConvGeometry, shape: Shape, kernel: tuple[int, int]
+) -> tuple[int, int]:
+    size = geometry.output_size((shape[1], shape[2]), kernel)
     if min(size) < 1:
-        raise ValueError(f"{node.name}: kernel {weights[2:]} is larger than its input {shape[1:]}")
-    return (weights[0], *size)
+        raise ValueError(f"{name}: kernel {kernel} is larger than its input {shape[1:]}")
+    return size
 
 
 def _require_image(name: str, shape: Shape) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor, fx, nn
 from dse.errors import InputError
 from dse.integer.network import INPUT, MaxPool, Reshape
 from dse.quantize.layers import QuanConv2d, QuanLayer, QuanLinear
+from dse.quantize.pool import max_pool
 
 SUPPORTED = (
     "QuanConv2d, QuanLinear, <layer>.relu or F.relu after a layer, F.max_pool2d, "
@@ -74,7 +76,7 @@ class Graph:
             if isinstance(node, LayerCall):
                 tensors[node.name] = call(node, source)
             elif isinstance(node, MaxPool):
-                tensors[node.name] = F.max_pool2d(source, node.kernel, node.stride, node.padding)
+                tensors[node.name] = max_pool(source, node)
             else:
                 tensors[node.name] = source.reshape(len(source), *node.shape)
         return tensors[self.output]
@@ -110,7 +112,8 @@ def trace(net: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     Raises InputError naming the operation when `forward_` cannot be traced, does not fit the
     input, or holds something the integer network cannot compute.
     """
-    example = torch.zeros(2, *input_shape, dtype=next(net.parameters()).dtype)
+    parameter = next(net.parameters(), torch.zeros(0))
+    example = torch.zeros(2, *input_shape, dtype=parameter.dtype, device=parameter.device)
     try:
         module = fx.GraphModule(net, _Tracer().trace(net))
         with torch.no_grad():
@@ -126,7 +129,10 @@ def trace(net: nn.Module, input_shape: tuple[int, ...]) -> Graph:
     builder = _Builder(dict(net.named_modules()))
     for node in module.graph.nodes:
         builder.add(node)
-    return Graph(input_shape, tuple(builder.nodes))
+    graph = Graph(input_shape, tuple(builder.nodes))
+    if not graph.calls:
+        raise InputError(f"{type(net).__name__}.forward_ uses no QuanConv2d or QuanLinear")
+    return graph
 
 
 class _Builder:
@@ -136,7 +142,7 @@ class _Builder:
         self.modules = modules
         self.nodes: list[GraphNode] = []
         self.tensor_of: dict[fx.Node, str] = {}
-        self.unused: set[fx.Node] = set()
+        self.before_relu: set[fx.Node] = set()
 
     def add(self, node: fx.Node) -> None:
         """Take the next fx node. Raises InputError when it is not supported."""
@@ -147,12 +153,11 @@ class _Builder:
             self.tensor_of[node] = INPUT
         elif operation == "output":
             self._finish(node)
-        elif operation == "size":
-            self.unused.add(node)  # its value is baked into the shapes
-        else:
+        elif operation != "size":  # a size is baked into the shapes
             source = node.args[0] if node.args else None
             if not isinstance(source, fx.Node) or source not in self.tensor_of:
                 raise InputError(f"{_describe(node)}: reads something that is not an activation")
+            self._require_current(source)
             self.tensor_of[node] = getattr(self, f"_{operation}")(node, self.tensor_of[source])
 
     def _operation(self, node: fx.Node) -> str:
@@ -164,11 +169,15 @@ class _Builder:
                 if isinstance(module, kinds):
                     return name
         elif node.target in _FUNCTIONS:
-            return _FUNCTIONS[node.target]
+            name = _FUNCTIONS[node.target]
+            if name != "size" or "shape" not in node.meta:  # arithmetic on sizes, not on tensors
+                return name
         raise InputError(f"{_describe(node)} is not supported (supported: {SUPPORTED})")
 
     def _layer(self, node: fx.Node, source: str) -> str:
         name = str(node.target)
+        if name == INPUT:
+            raise InputError(f"no layer can be named {INPUT!r}: that is the network's input")
         if any(call.name == name for call in self.nodes):
             raise InputError(f"layer {name!r} is used twice; each use needs a layer of its own")
         self.nodes.append(LayerCall(name, source))
@@ -176,18 +185,26 @@ class _Builder:
 
     def _relu(self, node: fx.Node, source: str) -> str:
         """Fold into the layer that made the tensor: ReLU commutes with pools and reshapes."""
-        name = source
+        name, path = source, [source]
         while True:
             index = next((i for i, n in enumerate(self.nodes) if n.name == name), None)
             if index is None:
                 raise InputError(f"{_describe(node)}: ReLU of the network's input is not supported")
             if sum(n.source == name for n in self.nodes[index + 1 :]) > (name != source):
-                raise InputError(f"{_describe(node)}: {name!r} is also read without ReLU")
+                raise InputError(f"{_describe(node)}: {name!r} is read with and without ReLU")
             made_by = self.nodes[index]
             if isinstance(made_by, LayerCall):
                 self.nodes[index] = replace(made_by, relu=True)
+                self.before_relu.update(n for n, made in self.tensor_of.items() if made in path)
                 return source
             name = made_by.source
+            path.append(name)
+
+    def _require_current(self, source: fx.Node) -> None:
+        if source in self.before_relu:
+            raise InputError(
+                f"{_describe(source)} is read with and without ReLU; only one is supported"
+            )
 
     def _pool(self, node: fx.Node, source: str) -> str:
         options = _pool_options(node, self.modules)
@@ -195,7 +212,7 @@ class _Builder:
         stride = _pair(options["stride"]) if options["stride"] else kernel
         if _pair(options["dilation"]) != (1, 1) or options["ceil_mode"]:
             raise InputError(f"{_describe(node)}: max pooling needs dilation 1, ceil_mode False")
-        name = _free_name("pool", self.nodes)
+        name = self._free_name("pool")
         self.nodes.append(MaxPool(name, source, kernel, stride, _pair(options["padding"])))
         return name
 
@@ -203,9 +220,13 @@ class _Builder:
         shape = node.meta["shape"]
         if shape[0] != 2:
             raise InputError(f"{_describe(node)}: must keep the batch axis first")
-        name = _free_name("reshape", self.nodes)
+        name = self._free_name("reshape")
         self.nodes.append(Reshape(name, source, shape[1:]))
         return name
+
+    def _free_name(self, stem: str) -> str:
+        names = {*self.modules, *(node.name for node in self.nodes)}
+        return next(name for i in count(1) if (name := f"{stem}{i}") not in names)
 
     def _same(self, node: fx.Node, source: str) -> str:
         return source
@@ -214,6 +235,7 @@ class _Builder:
         result = node.args[0]
         if not isinstance(result, fx.Node) or result not in self.tensor_of:
             raise InputError("forward_ must return one tensor")
+        self._require_current(result)
         if not self.nodes or self.tensor_of[result] != self.nodes[-1].name:
             raise InputError("forward_ must return the tensor that it computes last")
 
@@ -262,10 +284,6 @@ def _pair(value: Any) -> tuple[int, int]:
         return value, value
     values = tuple(int(item) for item in value)
     return (values[0], values[-1])
-
-
-def _free_name(stem: str, nodes: list[GraphNode]) -> str:
-    return f"{stem}{1 + sum(node.name.startswith(stem) for node in nodes)}"
 
 
 def _describe(node: fx.Node) -> str:

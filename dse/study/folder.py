@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,28 @@ from dse.config import Config, LayerConfig
 from dse.errors import InputError
 
 State = Literal["complete", "infeasible", "failed"]
+
+SCRAP = re.compile(r"\..+-[0-9a-f]{32}")
+"""Names of what is written beside its place and moved there when whole."""
+
+OURS = (
+    "study.yml",
+    "study.journal",
+    "study.journal-lock",
+    "study.lock",
+    "baseline.pt",
+    "baseline.pt.part",
+    "references.json",
+    "guesses.json",
+    "trials",
+    "trials.csv",
+    "pareto.csv",
+    "pareto.png",
+    "pareto.svg",
+    "layers.png",
+    "layers.svg",
+    "report.html",
+)
 
 
 @dataclass(frozen=True)
@@ -161,6 +184,18 @@ class StudyFolder:
         """Folder of one finished trial."""
         return self.path / "trials" / str(number)
 
+    def remove_scraps(self) -> None:
+        """Delete what killed runs left half written. Only for who holds the lock."""
+        for scrap in [*_scraps(self.path), *_scraps(self.path / "trials")]:
+            _delete(scrap)
+
+    def delete(self) -> None:
+        """Delete the study and its report. Other files, such as deployed ones, stay."""
+        self.remove_scraps()
+        for path in self.path.iterdir():
+            if path.name in OURS:
+                _delete(path)
+
     def finished(self) -> list[int]:
         """Numbers of the trials with a result, ascending."""
         results = (self.path / "trials").glob("*/result.json")
@@ -198,9 +233,14 @@ class StudyFolder:
         write_atomically(self.trial(number) / "test.json", json.dumps(asdict(score)) + "\n")
 
     def read_test_score(self, number: int) -> TestScore | None:
-        """Test score of a trial, or None when it was not scored."""
+        """Test score of a trial, or None when it was not scored. Raises InputError if damaged."""
         path = self.trial(number) / "test.json"
-        return TestScore(**json.loads(path.read_text(encoding="utf-8"))) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return TestScore(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: cannot be read as a test score ({error})") from error
 
     def write_references(self, references: list[Reference]) -> None:
         """Keep the reference points."""
@@ -214,6 +254,17 @@ class StudyFolder:
             return []
         items = json.loads(self.references.read_text(encoding="utf-8"))
         return [Reference(**{**item, "test": TestScore(**item["test"])}) for item in items]
+
+
+def _scraps(folder: Path) -> list[Path]:
+    return [path for path in folder.glob(".*-*") if SCRAP.fullmatch(path.name)]
+
+
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def write_atomically(path: Path, text: str) -> None:

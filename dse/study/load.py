@@ -46,13 +46,14 @@ RECORDED = ("dataset_used", "layer_names", "versions")
 """Keys that a run adds to the resolved study file it writes; not read."""
 
 BASELINE = TrainingSpec(epochs=8, lr=0.003)
-FINETUNE = TrainingSpec(epochs=1, lr=0.002)
+FINETUNE = TrainingSpec(epochs=1, lr=0.006, gradual=0.5)
 DEFAULT_DEVICE = "xc7z020"
 DEFAULT_TRIALS = 100
 
 COUNT = Bounds(1)
 SEEDS = Bounds(0, 2**32 - 1)  # what every random generator in use accepts
 POSITIVE = Bounds(0, open_low=True)
+SHARE = Bounds(0, 1)
 
 
 def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
@@ -93,10 +94,10 @@ def resolved(spec: StudySpec) -> dict[str, Any]:
         "seed": spec.seed,
         "model": spec.model,
         "dataset": {key: value for key, value in dataset.items() if value is not None},
-        "baseline": vars(spec.baseline).copy(),
+        "baseline": _training_values(spec.baseline),
         "search_space": space_values(spec.search_space),
         "storage": list(spec.storage),
-        "finetune": vars(spec.finetune).copy(),
+        "finetune": _training_values(spec.finetune, "gradual"),
         "device": spec.device,
         "objectives": dict(spec.objectives),
         "constraints": constraint_values(spec.constraints),
@@ -119,7 +120,7 @@ def _study(section: Section, path: Path) -> StudySpec:
         baseline=_training(section.section("baseline"), BASELINE, COUNT),
         search_space=search_space(section.section("search_space"), layers),
         storage=_storage(section),
-        finetune=_training(section.section("finetune"), FINETUNE, Bounds(0)),
+        finetune=_training(section.section("finetune"), FINETUNE, Bounds(0), "gradual"),
         device=_device(section, folder),
         objectives=objectives(section.section("objectives")),
         constraints=constraints(section.section("constraints")),
@@ -210,13 +211,20 @@ def _existing_file(section: Section, key: str, text: str, folder: Path) -> str |
     return None if file is None else str(file)
 
 
-def _training(section: Section, default: TrainingSpec, epochs: Bounds) -> TrainingSpec:
-    section.known_keys("epochs", "lr", "batch_size")
+def _training(section: Section, default: TrainingSpec, epochs: Bounds, *keys: str) -> TrainingSpec:
+    """A training section; `keys` are those it has beside the common ones."""
+    section.known_keys("epochs", "lr", "batch_size", *keys)
     return TrainingSpec(
         section.integer("epochs", default.epochs, epochs),
         section.number("lr", default.lr, POSITIVE),
         section.integer("batch_size", default.batch_size, COUNT),
+        section.number("gradual", default.gradual, SHARE),
     )
+
+
+def _training_values(spec: TrainingSpec, *keys: str) -> dict[str, Any]:
+    """Inverse of `_training`."""
+    return {key: getattr(spec, key) for key in ("epochs", "lr", "batch_size", *keys)}
 
 
 def _storage(section: Section) -> tuple[str, ...]:

@@ -1,0 +1,139 @@
+"""Simplification: drop weights that cannot change the output, exactly.
+
+In a heavily pruned network some channels end up constant (no weight left), and some are read by
+nobody. A constant channel's contribution is folded into the biases behind it; the weights of a
+channel nobody reads are dropped. Shapes stay, outputs stay the same on every bit, and the dropped
+weights cost no storage in a sparse format.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dse.integer.grid import IntArray
+from dse.integer.network import INPUT, IntegerNetwork, Layer, MaxPool, Node
+
+Mask = npt.NDArray[np.bool_]
+
+
+def simplify(network: IntegerNetwork) -> IntegerNetwork:
+    """A network with the same output and no more non-zero weights, repeated until none goes."""
+    before = -1
+    while before != (count := sum(layer.weights.nonzeros for layer in network.layers)):
+        before = count
+        network = _without_unread(_without_constants(network))
+    return network
+
+
+def _may_drop(layer: Layer) -> bool:
+    """A full mid-rise layer is stored densely, which cannot leave a weight out."""
+    weights = layer.weights
+    return not weights.mid_rise or weights.nonzeros < weights.values.size
+
+
+def _without_constants(network: IntegerNetwork) -> IntegerNetwork:
+    """Fold what constant channels contribute into the biases of the layers that read them."""
+    constants: dict[str, IntArray] = {INPUT: np.full(network.input_shape, _UNKNOWN)}
+    nodes: list[Node] = []
+    for node in network.nodes:
+        source = constants[node.inputs[0]]
+        shape = network.shapes[node.name]
+        if isinstance(node, Layer):
+            if _may_drop(node):
+                node = _folded(node, source, network.input_grid_of(node).zero_point)
+            constants[node.name] = _constant_outputs(node, shape)
+        elif isinstance(node, MaxPool):  # a channel is constant everywhere or nowhere
+            constants[node.name] = np.broadcast_to(source[:, :1, :1], shape)
+        else:
+            constants[node.name] = source.reshape(shape)
+        nodes.append(node)
+    return replace(network, nodes=tuple(nodes))
+
+
+_UNKNOWN = -1
+"""Marks an element that is not constant; codes are never negative."""
+
+
+def _constant_outputs(layer: Layer, shape: tuple[int, ...]) -> IntArray:
+    """The code of each output element where it is constant, else _UNKNOWN."""
+    values = np.full(layer.rows, _UNKNOWN)
+    if layer.requantizer:
+        empty = ~layer.weights.values.reshape(layer.rows, -1).any(axis=1)
+        values = np.where(empty, layer.requantizer(layer.bias[None])[0], _UNKNOWN)
+    return np.broadcast_to(values.reshape(-1, *(1 for _ in shape[1:])), shape)
+
+
+def _folded(layer: Layer, source: IntArray, zero_point: int) -> Layer:
+    """`layer` without the weights on constant inputs, their sum in its bias.
+
+    Next to a padded border a constant channel is not constant unless it is the padding's code.
+    """
+    offset = np.where(source == _UNKNOWN, 0, source - zero_point)
+    foldable = source != _UNKNOWN
+    if layer.geometry is not None and any(layer.geometry.padding):
+        foldable &= offset == 0
+    columns = _per_weight(layer, foldable)
+    weights = layer.weights.values
+    contribution = np.where(columns, weights * _per_weight(layer, offset), 0)
+    bias = layer.bias + contribution.reshape(layer.rows, -1).sum(axis=1)
+    kept = np.where(columns, 0, weights).astype(np.int32)
+    return replace(layer, weights=replace(layer.weights, values=kept), bias=bias)
+
+
+def _per_weight(layer: Layer, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """What belongs to the input each weight multiplies, in the weights' shape."""
+    shape = layer.weights.shape
+    if layer.geometry is None:
+        return np.broadcast_to(inputs, shape)
+    groups = layer.geometry.groups
+    by_group = inputs[:, 0, 0].reshape(groups, 1, shape[1])
+    rows = np.broadcast_to(by_group, (groups, shape[0] // groups, shape[1]))
+    return np.broadcast_to(rows.reshape(shape[0], shape[1], 1, 1), shape)
+
+
+def _without_unread(network: IntegerNetwork) -> IntegerNetwork:
+    """Drop the weights and biases of output channels that nothing reads."""
+    read = _read(network)
+    nodes: list[Node] = []
+    for node in network.nodes:
+        if isinstance(node, Layer) and _may_drop(node):
+            alive = read[node.name].reshape(node.rows, -1).any(axis=1)
+            values = node.weights.values * alive.reshape(-1, *(1,) * (node.weights.values.ndim - 1))
+            weights = replace(node.weights, values=values.astype(np.int32))
+            node = replace(node, weights=weights, bias=np.where(alive, node.bias, 0))
+        nodes.append(node)
+    return replace(network, nodes=tuple(nodes))
+
+
+def _read(network: IntegerNetwork) -> Mapping[str, Mask]:
+    """Which elements of every tensor can reach the output."""
+    read: dict[str, Mask] = {
+        name: np.zeros(shape, dtype=bool) for name, shape in network.shapes.items()
+    }
+    read[network.output][:] = True
+    for node in reversed(network.nodes):
+        source, wanted = read[node.inputs[0]], read[node.name]
+        if isinstance(node, Layer):
+            source |= _inputs_used(node, wanted, source.shape)
+        elif isinstance(node, MaxPool):
+            source |= wanted.any(axis=(1, 2), keepdims=True)
+        else:
+            source |= wanted.reshape(source.shape)
+    return read
+
+
+def _inputs_used(layer: Layer, wanted: Mask, shape: tuple[int, ...]) -> Mask:
+    """Inputs that a wanted output has a weight on (whole channels for a convolution)."""
+    alive = wanted.reshape(layer.rows, -1).any(axis=1)
+    weights = layer.weights.values.reshape(*layer.weights.shape[:2], -1)
+    used = np.any(weights != 0, axis=2) & alive[:, None]
+    if layer.geometry is None:
+        return np.any(used, axis=0)
+    groups = layer.geometry.groups
+    channels = used.reshape(groups, -1, layer.weights.shape[1]).any(axis=1).reshape(-1, 1, 1)
+    return np.broadcast_to(channels, shape)
