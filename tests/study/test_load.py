@@ -45,7 +45,7 @@ def test_defaults(write: Write) -> None:
     assert (spec.name, spec.seed, spec.model, spec.device) == ("mine", 0, "lenet5", "xc7z020")
     assert spec.dataset == DatasetSpec("digits")
     assert spec.baseline == TrainingSpec(8, 0.003, 64)
-    assert spec.finetune == TrainingSpec(1, 0.002, 64)
+    assert spec.finetune == TrainingSpec(1, 0.006, 64, 0.5)
     assert set(spec.storage) == set(formats.names())
     assert spec.objectives == {"accuracy": "maximize", "memory_bytes": "minimize"}
     assert (spec.constraints, spec.sampler) == ((), SamplerSpec())
