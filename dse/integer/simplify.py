@@ -129,11 +129,12 @@ def _read(network: IntegerNetwork) -> Mapping[str, Mask]:
 
 def _inputs_used(layer: Layer, wanted: Mask, shape: tuple[int, ...]) -> Mask:
     """Inputs that a wanted output has a weight on (whole channels for a convolution)."""
-    alive = wanted.reshape(layer.rows, -1).any(axis=1)
-    weights = layer.weights.values.reshape(*layer.weights.shape[:2], -1)
-    used = np.any(weights != 0, axis=2) & alive[:, None]
+    alive = wanted.reshape(layer.rows, -1).max(axis=1, keepdims=True)
+    magnitudes = np.abs(layer.weights.values).reshape(*layer.weights.shape[:2], -1).max(axis=2)
+    used: Mask = (magnitudes > 0) & alive
     if layer.geometry is None:
-        return np.any(used, axis=0)
+        inputs: Mask = np.logical_or.reduce(used, axis=0)
+        return inputs
     groups = layer.geometry.groups
     channels = used.reshape(groups, -1, layer.weights.shape[1]).any(axis=1).reshape(-1, 1, 1)
     return np.broadcast_to(channels, shape)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -40,7 +42,9 @@ def bias_integers(
     real = bias.detach().double().cpu().numpy()
     if not np.isfinite(real).all():
         raise InputError("biases must be finite, but hold NaN or infinite values")
-    integers: IntArray = np.floor(real / (weights.scale * input_grid.scale) + 0.5).astype(np.int64)
+    scaled = np.floor(real / (weights.scale * input_grid.scale) + 0.5)
+    # too wide for any accumulator, so the network refuses it; int64 would wrap and hide it
+    integers: IntArray = np.clip(scaled, -(2.0**60), 2.0**60).astype(np.int64)
     return integers
 
 
@@ -75,7 +79,10 @@ def assemble(
         nodes.append(
             Layer(node.name, node.source, layer.weights, layer.bias, requantizer, geometry)
         )
-    return IntegerNetwork(graph.input_shape, input_grid, tuple(nodes))
+    try:
+        return IntegerNetwork(graph.input_shape, input_grid, tuple(nodes))
+    except ValueError as error:
+        raise InputError(f"this network cannot be computed in integers: {error}") from None
 
 
 def _geometry(module: QuanLayer) -> ConvGeometry | None:
@@ -148,20 +155,29 @@ def restore(
         _check_bias(call.name, module, weights, source)
         bias = module._buffers["quan_bias"]
         zeros = np.zeros(weights.shape[0], dtype=np.int64)
-        layers[call.name] = QuantizedLayer(weights, zeros if bias is None else bias.numpy(), output)
+        layers[call.name] = QuantizedLayer(weights, zeros if bias is None else _numpy(bias), output)
         grids[call.name] = source
     first = graph.calls[0]
-    input_grid = ActivationGrid(grids[first.name].bits, input_scale, input_zero)
+    try:
+        input_grid = ActivationGrid(grids[first.name].bits, input_scale, input_zero)
+    except ValueError as error:
+        raise InputError(f"_ins and _inz hold an unusable quantization: {error}") from None
     network = assemble(graph, modules, input_grid, layers)
     for layer in network.layers:
         made, read = network.input_grid_of(layer), grids[layer.name]
-        if made.zero_point != read.zero_point or not np.isclose(made.scale, read.scale, rtol=1e-5):
+        if made.zero_point != read.zero_point or not math.isclose(
+            made.scale, read.scale, rel_tol=1e-5
+        ):
             raise InputError(
                 f"layer {layer.name!r} was quantized for inputs with scale {read.scale:.6g} and "
                 f"zero point {read.zero_point}, but reads scale {made.scale:.6g} and zero point "
                 f"{made.zero_point}; were the layers defined in another order than they run?"
             )
     return network
+
+
+def _numpy(buffer: Tensor) -> npt.NDArray[Any]:
+    return buffer.detach().cpu().numpy()
 
 
 def _buffer_grid(module: QuanLayer, scale: str, zero: str, bits: str) -> ActivationGrid:
@@ -173,10 +189,10 @@ def _buffer_grid(module: QuanLayer, scale: str, zero: str, bits: str) -> Activat
 
 
 def _buffer_weights(module: QuanLayer) -> IntegerWeights:
-    codes = module.get_buffer("quan_weight").numpy()
+    codes = _numpy(module.get_buffer("quan_weight"))
     mid_rise, zero = bool(module.get_buffer("mid_rise")), int(module.get_buffer("wz"))
     values = codes if mid_rise else codes - zero
-    scale = module.get_buffer("ws").numpy().reshape(-1)
+    scale = _numpy(module.get_buffer("ws")).reshape(-1)
     bits = int(module.get_buffer("weight_bits"))
     return IntegerWeights(values.astype(np.int32), bits, zero, scale, mid_rise)
 
@@ -186,7 +202,7 @@ def _check_bias(
 ) -> None:
     if module._buffers["quan_bias"] is None:
         return
-    scale = module.get_buffer("bs").numpy().reshape(-1)
+    scale = _numpy(module.get_buffer("bs")).reshape(-1)
     if int(module.get_buffer("bz")) != 0 or not np.allclose(
         scale, weights.scale * source.scale, rtol=1e-4, atol=0
     ):

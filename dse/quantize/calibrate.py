@@ -9,15 +9,42 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dse.errors import InputError
-from dse.integer.grid import ActivationGrid, FloatArray
+from dse.errors import InputError, nearest
+from dse.integer.grid import ActivationGrid, FloatArray, IntegerWeights
 from dse.integer.network import INPUT
+from dse.quantize.clipping import METHODS, Method, best_grid
 from dse.quantize.graph import Graph, LayerCall
 from dse.quantize.layers import QuanLayer
 
 BINS = 2048
 CLIP_FRACTIONS = np.linspace(0.05, 1.0, 77)
 """Shares of the observed range that are tried for the least squared error."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How `QuanNet.quantize` chooses grids.
+
+    `method` for activations and weights (a coverage is for activations only: weights then take the
+    least squared error); `per_channel` gives each output channel its own weight scale, except in
+    the output layer, whose accumulators are compared with each other; `bias_correction` restores
+    each channel's mean; images are read in batches of `batch_size`.
+    """
+
+    method: Method = "mse"
+    per_channel: bool = False
+    bias_correction: bool = False
+    batch_size: int = 500
+
+    def __post_init__(self) -> None:
+        method = self.method
+        if isinstance(method, str):
+            if method not in METHODS:
+                raise InputError(f"no calibration method {method!r}{nearest(method, METHODS)}")
+        elif isinstance(method, bool) or not 0 < method <= 1:
+            raise InputError(f"the coverage must be in (0, 1], but got {method}")
+        if self.batch_size < 1:
+            raise InputError(f"batch_size must be at least 1, but got {self.batch_size}")
 
 
 @dataclass(frozen=True)
@@ -32,6 +59,14 @@ class Observation:
     highs: FloatArray
     counts: FloatArray
     edges: FloatArray
+
+    @property
+    def centres(self) -> FloatArray:
+        """Middle of each bin. ReLU's zeros fill the first one and count as the zeros they are."""
+        centres: FloatArray = (self.edges[:-1] + self.edges[1:]) / 2
+        if self.edges[0] == 0:
+            centres[0] = 0.0
+        return centres
 
     def covered(self, fraction: float) -> tuple[float, float]:
         """Range that holds the lows, and the highs, of `fraction` of the images (the seed's)."""
@@ -72,23 +107,39 @@ def observe(
     }
 
 
-def choose_grid(seen: Observation, bits: int, coverage: float | None) -> ActivationGrid:
-    """Grid of `bits` for a tensor: least squared error, or the seed's coverage when given."""
-    if coverage is not None:
-        return grid_of_range(*seen.covered(coverage), bits)
-    full = (float(seen.edges[0]), float(seen.edges[-1]))
-    return _least_error(
-        seen, [grid_of_range(full[0] * f, full[1] * f, bits) for f in CLIP_FRACTIONS]
-    )
+def activation_grids(
+    graph: Graph, seen: Mapping[str, Observation], bits: Mapping[str, int], method: Method
+) -> tuple[ActivationGrid, dict[str, ActivationGrid]]:
+    """Grid of the input, and of every layer output that another layer reads.
+
+    `bits` are each layer's activation bits; a tensor with several readers gets the widest.
+    """
+    widths = {
+        name: max((bits[reader.name] for reader in graph.readers(name)), default=0)
+        for name in (INPUT, *(call.name for call in graph.calls))
+    }
+    return choose_input_grid(seen[INPUT], widths.pop(INPUT), method), {
+        name: choose_grid(seen[name], width, method) for name, width in widths.items() if width
+    }
 
 
-def choose_input_grid(seen: Observation, bits: int, coverage: float | None) -> ActivationGrid:
-    """Grid of the network's input, its scale a power of two.
+def choose_grid(seen: Observation, bits: int, method: Method) -> ActivationGrid:
+    """Grid of `bits` for a tensor by one of the methods of `Calibration`."""
+    if not isinstance(method, str):
+        return grid_of_range(*seen.covered(method), bits)
+    low, high = float(seen.edges[0]), float(seen.edges[-1])
+    fractions = CLIP_FRACTIONS[-1:] if method == "minmax" else CLIP_FRACTIONS
+    grids = [grid_of_range(low * f, high * f, bits) for f in fractions]
+    return best_grid(seen.counts, seen.centres, grids, method)
+
+
+def choose_input_grid(seen: Observation, bits: int, method: Method) -> ActivationGrid:
+    """Grid of the network's input, its scale a power of two; least squared error among those.
 
     Images are multiples of a power of two with a large constant background; any other scale can put
     the background on a rounding tie (the seed's 2 / (2^n - 1) does).
     """
-    low, high = seen.covered(1.0 if coverage is None else coverage)
+    low, high = seen.covered(1.0 if isinstance(method, str) else method)
     low, high = min(low, 0.0), max(high, 0.0)
     widest = int(np.ceil(np.log2(max(high - low, 2.0**-20)))) + 1
     grids = []
@@ -96,7 +147,40 @@ def choose_input_grid(seen: Observation, bits: int, coverage: float | None) -> A
         scale = 2.0**exponent
         zero_point = int(np.clip(np.floor(-low / scale + 0.5), 0, (1 << bits) - 1))
         grids.append(ActivationGrid(bits, scale, zero_point))
-    return _least_error(seen, grids)
+    return best_grid(seen.counts, seen.centres, grids, "mse")
+
+
+def bias_shifts(
+    graph: Graph,
+    layers: Mapping[str, QuanLayer],
+    weights: Mapping[str, IntegerWeights],
+    images: Tensor,
+    batch_size: int,
+) -> Mapping[str, Tensor]:
+    """What quantizing the weights takes from each output channel's mean (rows,), float64.
+
+    Added to the biases it makes every channel's mean what it was (Nagel et al. 2019, section 4.2,
+    with the mean measured on images instead of computed from batch normalization).
+    """
+    totals: dict[str, Tensor] = {}
+    real = {
+        name: torch.from_numpy(held.values * held.scale.reshape(-1, *(1,) * (held.values.ndim - 1)))
+        for name, held in weights.items()
+    }
+
+    def call(node: LayerCall, x: Tensor) -> Tensor:
+        layer = layers[node.name]
+        y: Tensor = layer(x)
+        state = {**dict(layer.named_parameters()), "weight": real[node.name].to(y)}
+        lost = (y - torch.func.functional_call(layer, state, (x,))).double()
+        sums = lost.transpose(0, 1).flatten(1).mean(1) * (len(x) / len(images))
+        totals[node.name] = totals.get(node.name, torch.zeros_like(sums)) + sums
+        return y.relu() if node.relu else y
+
+    with torch.no_grad():
+        for batch in torch.split(images, batch_size):
+            graph.run(batch, call)
+    return totals
 
 
 def grid_of_range(low: float, high: float, bits: int) -> ActivationGrid:
@@ -107,17 +191,6 @@ def grid_of_range(low: float, high: float, bits: int) -> ActivationGrid:
     if scale < np.finfo(np.float64).tiny * 2**20:  # a tensor that is always zero
         return ActivationGrid(bits, 1.0, 0)
     return ActivationGrid(bits, scale, int(np.clip(np.floor(-low / scale + 0.5), 0, top)))
-
-
-def _least_error(seen: Observation, grids: list[ActivationGrid]) -> ActivationGrid:
-    centres = (seen.edges[:-1] + seen.edges[1:]) / 2
-    if seen.edges[0] == 0:  # ReLU's zeros fill the first bin and are exact on every grid
-        centres[0] = 0.0
-    errors = []
-    for grid in grids:
-        real = grid.scale * (grid.quantize(centres) - grid.zero_point)
-        errors.append(float((seen.counts * np.square(real - centres)).sum()))
-    return grids[int(np.argmin(errors))]
 
 
 def _edges(low: float, high: float) -> FloatArray:

@@ -17,10 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dse.integer.grid import ActivationGrid
 from dse.integer.network import INPUT, IntegerNetwork
 from dse.quantize.assemble import QuantizedLayer, assemble, bias_integers
-from dse.quantize.calibrate import choose_grid, choose_input_grid, observe
+from dse.quantize.calibrate import activation_grids, observe
 from dse.quantize.graph import Graph, LayerCall
 from dse.quantize.layers import QuanConv2d, QuanLayer
 from dse.quantize.weights import quantize_weights, weights_on_grid
@@ -114,16 +113,7 @@ class FakeQuantized(nn.Module):
         self._weight_bits = dict(weight_bits)
         self._origin = {call.source: graph.origin(call.source) for call in graph.calls}
         seen = observe(graph, layers, images, batch_size=500)
-        bits = {INPUT: 0, **{call.name: 0 for call in graph.calls}}
-        for call in graph.calls:
-            origin = self._origin[call.source]
-            bits[origin] = max(bits[origin], activation_bits[call.name])
-        self._input_grid = choose_input_grid(seen[INPUT], bits[INPUT], None)
-        self._grids: dict[str, ActivationGrid] = {
-            call.name: choose_grid(seen[call.name], bits[call.name], None)
-            for call in graph.calls
-            if bits[call.name]
-        }
+        self._input_grid, self._grids = activation_grids(graph, seen, activation_bits, "mse")
         self._relu = {call.name: call.relu for call in graph.calls}
         self._weight_zero: dict[str, int] = {}
         weight_steps, activation_steps = {}, {}

@@ -61,10 +61,12 @@ class QuanLayer(nn.Module):
         from_seed = quantized and prefix + OURS[0] not in state
         if from_seed:  # the seed has one width for weights and activations
             state.update({prefix + name: state[prefix + "n_bits"] for name in OURS[:3]})
+            state[prefix + "mid_rise"] = torch.zeros(())  # else that of an older quantization stays
         for name in (*SCALES, *INTEGERS, *OURS, "quan_weight", "quan_bias"):
             key = prefix + name
-            if quantized and key in state:
-                self._buffers[name] = _as_buffer(key, state[key], name in SCALES)
+            if quantized and key in state and self._buffers[name] is not None:
+                buffer = _as_buffer(key, state[key], name in SCALES)
+                self._buffers[name] = buffer.to(self.weight.device)
             elif name == "n_bits":  # new float weights: what was quantized before is void
                 self.get_buffer("n_bits").zero_()
             if self._buffers[name] is not None:

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from dse.config import MAX_BITS, MIN_BITS
 from dse.errors import InputError, nearest
-from dse.integer.grid import ActivationGrid
+from dse.integer.grid import IntegerWeights
 from dse.integer.kernels import Evaluator, quantize_input
 from dse.integer.network import INPUT, IntegerNetwork
 from dse.quantize.assemble import QuantizedLayer, assemble, bias_integers, restore, store
-from dse.quantize.calibrate import choose_grid, choose_input_grid, observe
+from dse.quantize.calibrate import Calibration, activation_grids, bias_shifts, observe
 from dse.quantize.graph import Graph, trace
 from dse.quantize.layers import QuanLayer
 from dse.quantize.weights import quantize_weights
@@ -90,61 +90,65 @@ class QuanNet(nn.Module):
         *,
         weight_bits: Bits = None,
         activation_bits: Bits = None,
-        batch_size: int = 500,
+        calibration: Calibration | None = None,
     ) -> None:
         """Quantize the trained float network after training, calibrated on `training_data`.
 
-        - `training_data`: images (N, C, y, x), read in batches of `batch_size`.
+        - `training_data`: images (N, C, y, x), read in batches.
         - `out_cover_f`: share of the images whose activations must lie inside the range, in (0, 1];
-          None chooses the range of least squared error.
+          short for `calibration=Calibration(method=out_cover_f)`.
         - `weight_bits`, `activation_bits`: 1..16 for all layers or by layer name; `n_bits` for
           those not named. Activation bits are those of the codes a layer reads. One-bit weights
           are {-1, +1} (mid-rise grid).
+        - `calibration`: how ranges are chosen; least squared error per tensor by default.
 
         Raises InputError in quan mode, for no images, NaN, or bits or coverage out of range.
         """
         if self._quan:
             raise InputError("quantize() must be called in float mode; call float_mode() first")
-        if out_cover_f is not None and not 0 < out_cover_f <= 1:
-            raise InputError(f"out_cover_f must be in (0, 1], but got {out_cover_f}")
+        if out_cover_f is not None:
+            if calibration is not None:
+                raise InputError("quantize() takes out_cover_f or calibration, not both")
+            calibration = Calibration(method=out_cover_f)
+        calibration = calibration or Calibration()
         if training_data.dim() < 2 or len(training_data) == 0:
             raise InputError(f"quantize() needs a batch of images, got {list(training_data.shape)}")
         graph, modules = self.graph(tuple(training_data.shape[1:])), self.layers
-        seen = observe(graph, modules, training_data, batch_size)
-        read = self._bits("activation_bits", activation_bits)
-        first = max(read[call.name] for call in graph.readers(INPUT))
-        grid = choose_input_grid(seen[INPUT], first, out_cover_f)
-        grids: dict[str, ActivationGrid | None] = {}
-        for call in graph.calls:
-            widths = [read[reader.name] for reader in graph.readers(call.name)]
-            grids[call.name] = (
-                choose_grid(seen[call.name], max(widths), out_cover_f) if widths else None
-            )
-        self.set_integers(graph, grid, grids, self._bits("weight_bits", weight_bits))
-
-    def set_integers(
-        self,
-        graph: Graph,
-        input_grid: ActivationGrid,
-        grids: Mapping[str, ActivationGrid | None],
-        weight_bits: Mapping[str, int],
-    ) -> None:
-        """Quantize the weights for given activation `grids` and keep everything in the buffers."""
-        modules = self.layers
+        seen = observe(graph, modules, training_data, calibration.batch_size)
+        reads = self._bits("activation_bits", activation_bits)
+        input_grid, grids = activation_grids(graph, seen, reads, calibration.method)
+        weights = self._integer_weights(graph, self._bits("weight_bits", weight_bits), calibration)
+        shifts: Mapping[str, Tensor] = {}
+        if calibration.bias_correction:
+            shifts = bias_shifts(graph, modules, weights, training_data, calibration.batch_size)
         layers = {}
-        sources = {INPUT: input_grid, **{n: g for n, g in grids.items() if g}}
-        for node in graph.nodes:
-            if node.name not in modules:
-                sources[node.name] = sources[node.source]
-                continue
-            module, bits = modules[node.name], weight_bits[node.name]
-            try:
-                weights = quantize_weights(module.weight.detach().cpu().numpy(), bits, bits == 1)
-                bias = bias_integers(module.bias, weights, sources[node.source])
-            except InputError as error:
-                raise InputError(f"layer {node.name!r}: {error}") from None
-            layers[node.name] = QuantizedLayer(weights, bias, grids[node.name])
+        for call in graph.calls:
+            origin = graph.origin(call.source)
+            source = input_grid if origin == INPUT else grids[origin]
+            bias = modules[call.name].bias
+            if bias is not None:
+                bias = bias.double() + shifts.get(call.name, 0)
+            integers = bias_integers(bias, weights[call.name], source)
+            layers[call.name] = QuantizedLayer(weights[call.name], integers, grids.get(call.name))
         self.keep(assemble(graph, modules, input_grid, layers))
+
+    def _integer_weights(
+        self, graph: Graph, bits: Mapping[str, int], calibration: Calibration
+    ) -> dict[str, IntegerWeights]:
+        """Every layer's weights on the grid the calibration finds best."""
+        method = calibration.method if isinstance(calibration.method, str) else "mse"
+        found = {}
+        for name, module in self.layers.items():
+            # accumulators of different scales could not be compared with each other
+            per_channel = calibration.per_channel and bool(graph.readers(name))
+            values = module.weight.detach().cpu().numpy()
+            try:
+                found[name] = quantize_weights(
+                    values, bits[name], bits[name] == 1, method, per_channel
+                )
+            except InputError as error:
+                raise InputError(f"layer {name!r}: {error}") from None
+        return found
 
     def keep(self, network: IntegerNetwork) -> None:
         """Hold `network` in the buffers."""
@@ -158,7 +162,7 @@ class QuanNet(nn.Module):
 
     def _bits(self, name: str, given: Bits) -> dict[str, int]:
         layers = self.layers
-        if given is None or isinstance(given, int):
+        if not isinstance(given, Mapping):
             bits = self.n_bits if given is None else _checked_bits(name, given)
             return dict.fromkeys(layers, bits)
         for layer in given:

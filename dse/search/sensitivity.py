@@ -20,6 +20,7 @@ from torch import Tensor
 
 from dse import prune
 from dse.config import Config, LayerConfig
+from dse.errors import InputError
 from dse.integer.network import INPUT
 from dse.quantize import QuanNet
 from dse.quantize.calibrate import choose_grid, choose_input_grid, observe
@@ -45,7 +46,10 @@ class _Choice:
 
 
 def guesses(context: Context, count: int) -> list[Config]:
-    """`count` configs from small to large with the least predicted loss for their size."""
+    """`count` configs from small to large with the least predicted loss for their size.
+
+    Raises InputError when a layer has no choice that can be stored.
+    """
     choices = _scan(context)
     dense = sum(8 * layer.weight.numel() for layer in context.baseline.layers.values())
     sizes = np.geomspace(SMALLEST_SHARE * dense, LARGEST_SHARE * dense, count)
@@ -103,6 +107,11 @@ def _layer_choices(
         sizes = formats.sizes(integers, formats.select(allowed)).values()
         if sizes:  # absent one-bit weights cannot be stored dense
             found.append(_Choice(config, total, min(sizes)))
+    if not found:
+        raise InputError(
+            f"search_space.layers.{name}: pruned 1-bit weights, its only choice, cannot be stored "
+            f"as {', '.join(allowed)}"
+        )
     return found
 
 
@@ -160,6 +169,6 @@ class _Losses:
     def _quantized(self, x: Tensor, node: LayerCall, bits: int) -> Tensor:
         origin = self._source[node.name]
         choose = choose_input_grid if origin == INPUT else choose_grid
-        grid = choose(self._seen[origin], bits, None)
+        grid = choose(self._seen[origin], bits, "mse")
         codes = (x / grid.scale + 0.5).floor() + grid.zero_point
         return (codes.clamp(0, grid.max_code) - grid.zero_point) * grid.scale
