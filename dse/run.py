@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import shutil
+import json
 import signal
 import sys
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from rich.console import Console
 from dse import report, search
 from dse.errors import InputError
 from dse.study.folder import StudyFolder
-from dse.study.load import duration_s, load_study
+from dse.study.load import load_study
 from dse.study.spec import StudySpec
 from dse.terminal import LiveProgress, PlainProgress
 
@@ -24,7 +24,10 @@ DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     options = _parser().parse_args(arguments)
-    console, errors = Console(), Console(stderr=True, soft_wrap=True)
+    console, errors = (
+        Console(stderr=stderr, soft_wrap=stderr, markup=False, emoji=False, highlight=False)
+        for stderr in (False, True)
+    )
     # a terminated run is as resumable as an interrupted one
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -32,12 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = StudyFolder(options.out or Path("reports") / spec.name)
         if options.dry_run:
             return _dry_run(spec, folder, console)
-        return _run(spec, folder, options.fresh, console)
+        if options.fresh:
+            _delete(folder, options.study)
+        return _run(spec, folder, console)
     except InputError as error:
-        errors.print(str(error), markup=False, highlight=False)
+        errors.print(str(error))
         return WRONG_INPUT
     except KeyboardInterrupt:
-        errors.print("interrupted; run the same command again to go on", markup=False)
+        errors.print("interrupted; run the same command again to go on")
         return INTERRUPTED
 
 
@@ -66,22 +71,24 @@ def _spec(options: argparse.Namespace) -> StudySpec:
     if options.trials is not None:
         overrides.append(f"budget.trials={options.trials}")
     if options.timeout is not None:
-        overrides.append(f"budget.timeout={duration_s(options.timeout)}")
+        overrides.append(f"budget.timeout={json.dumps(options.timeout)}")
     if options.workers is not None:
         overrides.append(f"parallel.workers={options.workers}")
     return load_study(options.study, overrides)
 
 
-def _run(spec: StudySpec, folder: StudyFolder, fresh: bool, console: Console) -> int:
-    if fresh:
-        _delete(folder)
+def _run(spec: StudySpec, folder: StudyFolder, console: Console) -> int:
     progress = LiveProgress if console.is_terminal else PlainProgress
     with progress(console, spec, folder) as watching:
         search.optimize(spec, folder, watching)
         watching.stage("drawing the report")
         report.write_report(folder)
     finished = folder.read_trials()
-    if all(record.state == "failed" for record in finished):
+    if spec.trials is not None and len(finished) > spec.trials:
+        console.print(f"{len(finished)} trials were done before, more than {spec.trials}")
+    if spec.timeout_s is not None and (spec.trials is None or len(finished) < spec.trials):
+        console.print(f"time is up after {len(finished)} trials; run again to go on")
+    if finished and all(record.state == "failed" for record in finished):
         console.print("every trial failed; the first reason:", finished[0].reason, style="red")
         return FAILED
     console.print(report.front_table(folder))
@@ -90,23 +97,21 @@ def _run(spec: StudySpec, folder: StudyFolder, fresh: bool, console: Console) ->
     return DONE
 
 
-def _delete(folder: StudyFolder) -> None:
-    """Delete an earlier study; refuse to delete a folder that is not one."""
-    if not folder.path.exists():
+def _delete(folder: StudyFolder, study_file: Path) -> None:
+    """Delete an earlier study; refuse when the folder holds none, or the study file itself."""
+    if not folder.path.is_dir():
         return
-    ours = folder.study.exists() or folder.lock.exists()
-    if not folder.path.is_dir() or (any(folder.path.iterdir()) and not ours):
+    others = [path for path in folder.path.iterdir() if path != folder.lock]
+    if others and not folder.study.exists():
         raise InputError(f"{folder.path} holds no study; --fresh does not delete it")
-    shutil.rmtree(folder.path)
+    if folder.study.exists() and folder.study.samefile(study_file):
+        raise InputError(f"--fresh would delete {study_file}; copy it to another place first")
+    with search.only_coordinator(folder.lock):
+        folder.delete()
 
 
 def _dry_run(spec: StudySpec, folder: StudyFolder, console: Console) -> int:
-    dimensions = sum(
-        (layer.prune_ratio.low < layer.prune_ratio.high)
-        + (len(layer.weight_bits.bits) > 1)
-        + (len(layer.activation_bits.bits) > 1)
-        for layer in spec.search_space.values()
-    )
+    dimensions = search.dimensions(spec.search_space)
     console.print(f"study {spec.name}: {spec.model} on {spec.dataset.name}, device {spec.device}")
     console.print(f"{len(spec.search_space)} layers, {dimensions} dimensions to search")
     for name, layer in spec.search_space.items():

@@ -32,7 +32,7 @@ class _Clock:
             self._start, self._before = time.monotonic(), done
             return ""
         here = done - self._before
-        if total is None or here == 0:
+        if total is None or here == 0 or done >= total:
             return ""
         seconds = (time.monotonic() - self._start) / here * (total - done)
         return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
@@ -53,7 +53,7 @@ class PlainProgress:
 
     def __init__(self, console: Console, spec: StudySpec, folder: StudyFolder) -> None:
         """Print to `console`."""
-        self._console, self._clock, self._shown = console, _Clock(), -1
+        self._console, self._clock, self._shown = console, _Clock(), 0
         self._line(f"study {spec.name} on {spec.device}, results in {folder.path}")
 
     def __enter__(self) -> Self:
@@ -67,7 +67,7 @@ class PlainProgress:
         self._line(text)
 
     def trials(self, finished: Sequence[TrialRecord], total: int | None) -> None:
-        """Print the newest result and the counts."""
+        """Print the newest result and the counts, if there is a new one."""
         left = self._clock.left(len(finished), total)
         if finished and len(finished) != self._shown:
             newest = finished[-1]
@@ -85,7 +85,7 @@ class LiveProgress:
         """Draw on `console`."""
         self._title = f"{spec.name} on {spec.device}"
         self._clock = _Clock()
-        self._stage = ""
+        self._stage, self._left = "", ""
         self._console = console
         self._finished: Sequence[TrialRecord] = ()
         self._total = spec.trials
@@ -114,8 +114,6 @@ class LiveProgress:
         self._finished, self._total, self._stage = finished, total, ""
         self._left = self._clock.left(len(finished), total)
 
-    _left = ""
-
     def _draw(self) -> Group:
         parts: list[Table | Text] = []
         front = front_of(self._finished)
@@ -129,7 +127,10 @@ class LiveProgress:
 def _front_table(title: str, front: Sequence[TrialRecord]) -> Table:
     table = Table(title=f"front so far: {title}", title_justify="left")
     for name in ("trial", "accuracy", "KiB", "weight bits", "kept"):
-        table.add_column(name, justify="right" if name != "weight bits" else "left")
+        if name == "weight bits":  # the one that may be cut, a deep network's
+            table.add_column(name, overflow="ellipsis")
+        else:
+            table.add_column(name, justify="right", no_wrap=True)
     step = max(1, -(-len(front) // ROWS))
     for record in front[::-step][::-1]:
         density = sum(r.density for r in record.layers.values()) / len(record.layers)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dse import prune
 from dse.config import Config
 from dse.data import Split
+from dse.errors import InputError
 from dse.integer.kernels import Evaluator, accuracy_of, quantize_input
 from dse.integer.network import IntegerNetwork
 from dse.quantize import QuanNet
@@ -92,7 +93,12 @@ def finetune(
         return distilled + F.cross_entropy(logits, labels[indices])
 
     _optimize(fake, loss, len(labels), schedule, generator, pruning.after_optimizer_step)
-    return fake.to_integers()
+    try:
+        return fake.to_integers()
+    except InputError:
+        raise
+    except ValueError as error:  # finite in training, but a learned step is none
+        raise Diverged(f"the last training step left no network: {error}") from None
 
 
 def fake_quantized(net: QuanNet, config: Config, images: Tensor) -> FakeQuantized:

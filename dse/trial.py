@@ -17,6 +17,8 @@ from dse.config import Config
 from dse.data import Dataset
 from dse.errors import InputError
 from dse.integer.network import IntegerNetwork
+from dse.integer.schema import network_state
+from dse.integer.shrink import shrink
 from dse.integer.simplify import simplify
 from dse.pareto import wilson
 from dse.quantize import QuanNet
@@ -42,14 +44,15 @@ class Context:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A trial's values. `network` and `net` are None when it was refused before training."""
+    """A trial's values. `densities` are non-zero integer weights over the baseline's weights, by
+    layer; `network` is None when the config was refused before training."""
 
     metrics: Mapping[str, float]
+    densities: Mapping[str, float]
     packed: storage.PackedModel
     cost: fpga.CostReport
     reasons: tuple[str, ...]
     network: IntegerNetwork | None = None
-    net: QuanNet | None = None
 
 
 def evaluate(config: Config, context: Context) -> Outcome:
@@ -62,26 +65,26 @@ def evaluate(config: Config, context: Context) -> Outcome:
     pruned = copy.deepcopy(context.baseline)
     prune.prune_layers(pruned, config)
     untrained = train.fake_quantized(pruned, config, data.train.images[:PREVIEW_IMAGES])
-    preview = _measure(simplify(untrained.to_integers()), context)
+    preview = _measure(compact(untrained.to_integers()), context)
     if preview.reasons:
         return preview
 
     net = copy.deepcopy(context.baseline)
     generator = torch.Generator().manual_seed(_seed(spec.seed, config))
-    network = simplify(
+    network = compact(
         train.finetune(net, config, data.train, spec.finetune, context.teacher, generator)
     )
     correct, total = train.integer_accuracy(network, data.validation)
-    return _measure(network, context, net, correct / total)
+    return _measure(network, context, correct / total)
 
 
-def _measure(
-    network: IntegerNetwork,
-    context: Context,
-    net: QuanNet | None = None,
-    accuracy: float | None = None,
-) -> Outcome:
-    """Memory, cost and broken constraints of an integer network."""
+def compact(network: IntegerNetwork) -> IntegerNetwork:
+    """The same outputs without the weights and channels that cannot change them."""
+    return shrink(simplify(network))
+
+
+def _measure(network: IntegerNetwork, context: Context, accuracy: float | None = None) -> Outcome:
+    """Memory, cost and broken constraints of an integer network; trained if it has an accuracy."""
     packed = storage.pack(network, context.spec.storage)
     sizes = {layer.name: (layer.format, layer.packed_bits) for layer in packed.layers}
     target = _target_fps(context.spec.constraints)
@@ -96,7 +99,11 @@ def _measure(
     reasons = tuple(
         text for item in context.spec.constraints if (text := _broken(item, metrics, cost))
     )
-    return Outcome(metrics, packed, cost, reasons, network if net else None, net)
+    trained = None if accuracy is None else network
+    all_weights = {n: layer.weight.numel() for n, layer in context.baseline.layers.items()}
+    left = {layer.name: layer.weights.nonzeros for layer in network.layers}
+    densities = {name: left[name] / count for name, count in all_weights.items()}
+    return Outcome(metrics, densities, packed, cost, reasons, trained)
 
 
 def violation(constraint: Constraint, metrics: Mapping[str, float]) -> float:
@@ -145,22 +152,14 @@ def _written(
 ) -> TrialRecord:
     """The record of an outcome, its artefacts written into `scratch`."""
     packed = outcome.packed
-    if outcome.network and outcome.net:
-        outcome.net.keep(outcome.network)
-        state = {key: value.numpy() for key, value in outcome.net.state_dict().items()}
-        storage.write_yaml_models(state, scratch)
+    if outcome.network:
+        storage.write_yaml_models(network_state(outcome.network), scratch)
         (scratch / "model.bin").write_bytes(packed.data)
         manifest = storage.manifest(outcome.network, packed)
         (scratch / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
-    densities = {}
-    if outcome.network:
-        densities = {layer.name: layer.weights.density for layer in outcome.network.layers}
     layers = {
         layer.name: LayerRecord(
-            densities.get(layer.name, config[layer.name].density),
-            layer.format,
-            layer.packed_bits,
-            layer.sizes,
+            outcome.densities[layer.name], layer.format, layer.packed_bits, layer.sizes
         )
         for layer in packed.layers
     }

@@ -98,7 +98,7 @@ def _per_weight(layer: Layer, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _without_unread(network: IntegerNetwork) -> IntegerNetwork:
     """Drop the weights and biases of output channels that nothing reads."""
-    read = _read(network)
+    read = elements_read(network)
     nodes: list[Node] = []
     for node in network.nodes:
         if isinstance(node, Layer) and _may_drop(node):
@@ -110,7 +110,7 @@ def _without_unread(network: IntegerNetwork) -> IntegerNetwork:
     return replace(network, nodes=tuple(nodes))
 
 
-def _read(network: IntegerNetwork) -> Mapping[str, Mask]:
+def elements_read(network: IntegerNetwork) -> Mapping[str, Mask]:
     """Which elements of every tensor can reach the output."""
     read: dict[str, Mask] = {
         name: np.zeros(shape, dtype=bool) for name, shape in network.shapes.items()

@@ -15,13 +15,10 @@ from torch import Tensor
 from dse.errors import InputError
 from dse.integer.grid import ActivationGrid, IntArray, IntegerWeights
 from dse.integer.network import INPUT, ConvGeometry, IntegerNetwork, Layer, Node
-from dse.integer.requantize import MULTIPLIER_BITS, Requantizer
+from dse.integer.requantize import Requantizer
+from dse.integer.schema import layer_values
 from dse.quantize.graph import Graph, LayerCall
 from dse.quantize.layers import QuanConv2d, QuanLayer
-
-IDENTITY_SHIFT = MULTIPLIER_BITS - 1
-"""An output layer is written with multiplier 2^14 and shift 14: requantization that does nothing,
-so that a reader of the seed's schema gets the accumulators."""
 
 
 @dataclass(frozen=True)
@@ -96,36 +93,11 @@ def _geometry(module: QuanLayer) -> ConvGeometry | None:
 def store(network: IntegerNetwork, modules: Mapping[str, QuanLayer]) -> None:
     """Write the integer network into the layers' buffers."""
     for layer in network.layers:
-        weights, grid = layer.weights, network.input_grid_of(layer)
-        requantizer = layer.requantizer
-        bias_scale = weights.scale * grid.scale
-        values: dict[str, Any] = {
-            "ins": grid.scale,
-            "inz": grid.zero_point,
-            "outs": requantizer.grid.scale if requantizer else bias_scale,
-            "outz": requantizer.grid.zero_point if requantizer else 0,
-            "ws": weights.scale,
-            "wz": weights.zero_point,
-            "bs": bias_scale,
-            "bz": 0,
-            "mn": (requantizer.shift if requantizer else IDENTITY_SHIFT) - weights.bits,
-            "mqm0": requantizer.multiplier if requantizer else 1 << IDENTITY_SHIFT,
-            "n_bits": weights.bits,
-            "weight_bits": weights.bits,
-            "activation_bits": grid.bits,
-            "output_bits": requantizer.grid.bits if requantizer else 0,
-            "mid_rise": int(weights.mid_rise),
-            "quan_weight": weights.values if weights.mid_rise else weights.codes(),
-            "quan_bias": layer.bias,
-        }
         module = modules[layer.name]
-        for name, value in values.items():
+        for name, value in layer_values(network, layer).items():
             buffer = module._buffers[name]
-            if buffer is None:  # quan_bias of a layer without bias
-                continue
-            array = torch.as_tensor(np.asarray(value))
-            array = array.reshape(()) if array.numel() == 1 and array.dim() == 1 else array
-            module._buffers[name] = array.to(buffer.dtype).to(buffer.device)
+            if buffer is not None:  # else it is the bias of a layer without one
+                module._buffers[name] = torch.as_tensor(value).to(buffer)
 
 
 def restore(

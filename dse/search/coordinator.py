@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol
 
@@ -28,8 +28,6 @@ lag is their number, and a study differs from one with fewer."""
 MAX_ATTEMPTS = 3
 """A trial whose process died this often is failed: most likely it is the trial that kills."""
 
-ATTEMPTS = "attempts"
-
 
 class Progress(Protocol):
     """Who watches a running study."""
@@ -49,10 +47,12 @@ def optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     with journal.only_coordinator(folder.lock):
+        folder.remove_scraps()
         started = time.monotonic()
         context = prepare.prepare(spec, folder, progress.stage)
         first = guesses.first_guesses(context, folder, progress.stage)
-        study = journal.open_journal(folder.journal, spec.objectives)
+        dimensions = sampler.dimensions(spec.search_space)
+        study = journal.open_journal(folder.journal, spec.objectives, dimensions)
         deadline = math.inf if spec.timeout_s is None else started + spec.timeout_s
         dialogue = _Dialogue(spec, study, first, deadline)
         with workers.executor(spec.workers, context, folder) as get_executor:
@@ -76,7 +76,7 @@ class _Dialogue:
         self._told = sum(trial.state.is_finished() for trial in trials)
         self.queue: deque[Task] = deque()
         for frozen in trials:  # being evaluated when an earlier run ended: same number, same config
-            if not frozen.state.is_finished():
+            if not frozen.state.is_finished() and self._in_budget(frozen.number):
                 self._use_sampler(frozen.number)
                 self._suggest(optuna.Trial(study, frozen._trial_id))
         self._ask()
@@ -89,22 +89,16 @@ class _Dialogue:
             self._told += 1
             self._ask()
 
-    def attempts(self, task: Task) -> int:
-        """How often the trial has been handed out."""
-        return int(self._asked[task.number].user_attrs.get(ATTEMPTS, 0))
-
-    def note_attempt(self, task: Task) -> None:
-        """Remember, also across runs, that the trial is handed out once more."""
-        self._asked[task.number].set_user_attr(ATTEMPTS, self.attempts(task) + 1)
-
     def _ask(self) -> None:
         while time.monotonic() < self.deadline:
             number = len(self._study.get_trials(deepcopy=False))
-            spent = self.spec.trials is not None and number >= self.spec.trials
-            if spent or number >= self._told + self._lag:
+            if not self._in_budget(number) or number >= self._told + self._lag:
                 return
             self._use_sampler(number)
             self._suggest(self._study.ask())
+
+    def _in_budget(self, number: int) -> bool:
+        return self.spec.trials is None or number < self.spec.trials
 
     def _use_sampler(self, number: int) -> None:
         chosen = sampler.sampler_for(self.spec.sampler.name, self.spec.seed, number)
@@ -123,8 +117,9 @@ class _Dialogue:
     def _tell(self, record: TrialRecord) -> None:
         trial = self._asked.pop(record.number)
         for index, constraint in enumerate(self.spec.constraints):
-            value = violation(constraint, record.metrics)
-            trial.set_constraint(f"{index}.{constraint.metric}", value)
+            key = f"{index}.{constraint.metric}"
+            if key not in trial.constraints:  # killed between this and the tell
+                trial.set_constraint(key, violation(constraint, record.metrics))
         if record.state == "complete":
             values = [_objective(record, name) for name in self.spec.objectives]
             self._study.tell(trial, values)
@@ -143,41 +138,60 @@ def _run(
     dialogue: _Dialogue, folder: StudyFolder, get_executor: GetExecutor, progress: Progress
 ) -> None:
     """Keep the workers busy until nothing is asked for any more."""
-    spec = dialogue.spec
+    spec, queue = dialogue.spec, dialogue.queue
     finished = {record.number: record for record in folder.read_trials()}
     progress.trials(list(finished.values()), spec.trials)
     running: dict[Future[TrialRecord], Task] = {}
+    deaths: Counter[int] = Counter()
     while True:
-        while dialogue.queue and len(running) < spec.workers:
-            if time.monotonic() >= dialogue.deadline:
-                dialogue.queue.clear()  # asked but not begun: the next run takes them up
-                break
-            task = dialogue.queue.popleft()
-            dialogue.note_attempt(task)
-            running[get_executor().submit(workers.evaluate, task, spec, folder)] = task
+        if time.monotonic() >= dialogue.deadline:
+            queue.clear()  # asked but not begun: the next run takes them up
+        while queue and _may_begin(queue[0], running.values(), deaths, spec.workers):
+            task = queue.popleft()
+            running[_submit(get_executor, task, spec, folder)] = task
         if not running:
             return
         for future in wait(running, return_when=FIRST_COMPLETED).done:
             task = running.pop(future)
-            record = _result(future, task, folder, dialogue.attempts(task))
+            record = _result(future, task, folder, deaths)
             if record is None:
-                dialogue.queue.appendleft(task)
+                queue.appendleft(task)
                 continue
             finished[record.number] = record
             dialogue.tell(record)
-        progress.trials(list(finished.values()), spec.trials)
+            progress.trials(list(finished.values()), spec.trials)
+
+
+def _may_begin(
+    task: Task, running: Collection[Task], deaths: Mapping[int, int], workers: int
+) -> bool:
+    """Whether a worker is free. When one dies all running trials are suspects; each is tried again
+    alone, so that only the trial that kills is blamed."""
+    alone = any(suspect.number in deaths for suspect in (task, *running))
+    return len(running) < (1 if alone else workers)
+
+
+def _submit(
+    get_executor: GetExecutor, task: Task, spec: StudySpec, folder: StudyFolder
+) -> Future[TrialRecord]:
+    while True:
+        try:
+            return get_executor().submit(workers.evaluate, task, spec, folder)
+        except workers.WorkerDied:  # an idle worker was killed just now; the next executor is new
+            continue
 
 
 def _result(
-    future: Future[TrialRecord], task: Task, folder: StudyFolder, attempts: int
+    future: Future[TrialRecord], task: Task, folder: StudyFolder, deaths: Counter[int]
 ) -> TrialRecord | None:
     """The record of a finished future; None when its worker died and it may be tried again."""
     try:
         return future.result()
     except workers.WorkerDied:
-        if attempts < MAX_ATTEMPTS:
+        deaths[task.number] += 1
+        if deaths[task.number] < MAX_ATTEMPTS:
             return None
-        reason = f"its worker process died {attempts} times (killed, or out of memory?)"
+        reason = f"its worker process died {MAX_ATTEMPTS} times (killed, or out of memory?)"
     except InputError:
         raise  # the study's input vanished or changed: no trial can succeed
     except Exception as error:

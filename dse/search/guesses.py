@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 
 from dse.config import Config, LayerConfig
+from dse.errors import InputError
 from dse.search import sensitivity
 from dse.search.prepare import Stage
 from dse.study.folder import StudyFolder, write_atomically
@@ -30,13 +32,12 @@ class Guess:
 
 
 def first_guesses(context: Context, folder: StudyFolder, stage: Stage) -> Sequence[Guess]:
-    """The study's warm start in order, without repetitions; computed once and kept."""
+    """The study's warm start in order, without repetitions; computed once and kept.
+
+    Raises InputError when what was kept is damaged.
+    """
     if folder.guesses.exists():
-        kept = json.loads(folder.guesses.read_text())
-        return [
-            Guess({n: LayerConfig(**c) for n, c in item["config"].items()}, item["origin"])
-            for item in kept
-        ]
+        return _kept(folder.guesses)
     found: list[Guess] = []
     for kind in context.spec.sampler.warm_start:
         if kind == "uniform":
@@ -48,6 +49,16 @@ def first_guesses(context: Context, folder: StudyFolder, stage: Stage) -> Sequen
     unique = [g for i, g in enumerate(found) if g.config not in [f.config for f in found[:i]]]
     write_atomically(folder.guesses, json.dumps([asdict(g) for g in unique], indent=1) + "\n")
     return unique
+
+
+def _kept(path: Path) -> list[Guess]:
+    try:
+        return [
+            Guess({n: LayerConfig(**c) for n, c in item["config"].items()}, item["origin"])
+            for item in json.loads(path.read_text(encoding="utf-8"))
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: cannot be read as first guesses ({error})") from error
 
 
 def uniform_guesses(space: SearchSpace) -> list[Guess]:

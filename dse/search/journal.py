@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 import optuna
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal._storage import JournalOperation
 
 from dse.errors import InputError
 from dse.study.spec import Direction
@@ -37,14 +39,15 @@ class _FlockLock(JournalFileOpenLock):
         os.close(self._descriptor)
 
 
-def open_journal(path: Path, directions: Mapping[str, Direction]) -> optuna.Study:
+def open_journal(path: Path, directions: Mapping[str, Direction], dimensions: int) -> optuna.Study:
     """The Optuna study in `path` (absolute), created when missing.
 
-    `directions` maps each objective to maximize or minimize. A last line torn by a crash is cut
-    off: Optuna loads it, then fails on the line after.
+    `directions` maps each objective to maximize or minimize; each trial has `dimensions`
+    parameters. What a killed run left half written is cut off. Raises InputError for a damaged
+    journal.
     """
     if path.exists():
-        _cut_torn_line(path)
+        _cut_half_written(path, dimensions)
     lock = _FlockLock(path.with_suffix(".journal-lock"))
     storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     study = optuna.create_study(
@@ -60,19 +63,36 @@ def open_journal(path: Path, directions: Mapping[str, Direction]) -> optuna.Stud
     return study
 
 
-def _cut_torn_line(path: Path) -> None:
-    content = path.read_bytes()
-    whole = content.rfind(b"\n") + 1
-    if whole < len(content):
-        with path.open("r+b") as file:
-            file.truncate(whole)
+def _cut_half_written(path: Path, dimensions: int) -> None:
+    """Cut off a torn last line, which Optuna loads but fails on the line after, and the last trial
+    if it has not got all its parameters: a sampler that starts in the middle of a trial proposes
+    something else than one that was never interrupted."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    if lines and not lines[-1].endswith(b"\n"):
+        lines.pop()
+    try:
+        operations = [json.loads(line)["op_code"] for line in lines]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path}: is damaged ({error}); delete it and run again: finished trials are kept"
+        ) from error
+    if JournalOperation.CREATE_TRIAL in operations:
+        last = len(lines) - 1 - operations[::-1].index(JournalOperation.CREATE_TRIAL)
+        if operations[last:].count(JournalOperation.SET_TRIAL_PARAM) < dimensions:
+            lines = lines[:last]
+    with path.open("r+b") as file:
+        file.truncate(sum(map(len, lines)))
 
 
 @contextmanager
 def only_coordinator(path: Path) -> Iterator[None]:
-    """Hold the study's lock. Raises InputError when another process does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as file:
+    """Hold the study's lock. Raises InputError when another process does, or none can be made."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a")
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot be written to ({error.strerror})") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

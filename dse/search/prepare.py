@@ -7,6 +7,7 @@ import platform
 import sys
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,11 +15,13 @@ import yaml
 
 from dse import data, models, train
 from dse.errors import InputError
+from dse.quantize import QuanNet
 from dse.search import workers
 from dse.study.folder import Reference, StudyFolder, front_of, write_atomically
 from dse.study.load import resolved
 from dse.study.spec import StudySpec
 from dse.trial import FLOAT_BYTES, Context, score_on_test, test_score, uniform_outcome
+from dse.user_code import cause
 
 Stage = Callable[[str], None]
 
@@ -31,13 +34,16 @@ UNIFORM_BITS = 8
 def prepare(spec: StudySpec, folder: StudyFolder, stage: Stage) -> Context:
     """Load the data, train the baseline unless an earlier run has, note the reference points.
 
-    Raises InputError when the folder holds a study with other settings or other data.
+    Raises InputError when the folder holds a study with other settings or other data, when the
+    network does not fit the data, and when its training diverges.
     """
     torch.set_num_threads(1)
     stage(f"loading {spec.dataset.name}")
     dataset = workers.load_data(spec)
     if dataset.note:
         stage(dataset.note)
+    if not folder.baseline.exists():
+        _check_network(spec, dataset)
     _write_or_check(spec, folder, dataset)
     if not folder.baseline.exists():
         stage(f"training the baseline, {spec.baseline.epochs} epochs")
@@ -67,7 +73,7 @@ def _write_or_check(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset)
         "fingerprint": dataset.fingerprint,
     }
     if folder.study.exists():
-        before = yaml.load(folder.study.read_text(), Loader=yaml.CSafeLoader)
+        before = _read_resolved(folder.study)
         changes = [
             line
             for key in content
@@ -88,6 +94,16 @@ def _write_or_check(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset)
     folder.path.mkdir(parents=True, exist_ok=True)
     text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, default_flow_style=None)
     write_atomically(folder.study, text)
+
+
+def _read_resolved(path: Path) -> Mapping[str, Any]:
+    try:
+        before = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); use --fresh to start over") from error
+    if not isinstance(before, Mapping) or "versions" not in before:
+        raise InputError(f"{path}: was not written by a run; give this one another --out")
+    return before
 
 
 def versions() -> dict[str, str]:
@@ -112,12 +128,39 @@ def _changes(path: str, before: Any, now: Any) -> list[str]:
     return [] if before == now else [f"{path}: was {before!r}, is {now!r}"]
 
 
-def _train_baseline(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset) -> None:
+def _check_network(spec: StudySpec, dataset: data.Dataset) -> None:
+    """Before minutes of training: the network takes these images and tells their classes apart."""
+    net, shape = _new_network(spec).eval(), tuple(dataset.train.images.shape[1:])
+    try:
+        with torch.no_grad():
+            outputs = tuple(net(dataset.train.images[:2]).shape)
+    except Exception as error:  # the user's code may raise anything
+        raise InputError(
+            f"{spec.model} cannot take images of shape {shape}: {cause(error)}"
+        ) from error
+    if len(outputs) != 2 or outputs[1] < dataset.classes:
+        raise InputError(
+            f"{spec.model} gives an output of shape {outputs} for two images, "
+            f"but {dataset.name} has {dataset.classes} classes"
+        )
+    net.graph(shape)
+
+
+def _new_network(spec: StudySpec) -> QuanNet:
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)  # torch's layers draw their first weights from the global one
-        net = models.build(spec.model)
+        return models.build(spec.model)
+
+
+def _train_baseline(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset) -> None:
+    net = _new_network(spec)
     generator = torch.Generator().manual_seed(spec.seed)
-    train.fit(net, dataset.train, spec.baseline, generator)
+    try:
+        train.fit(net, dataset.train, spec.baseline, generator)
+    except train.Diverged as error:
+        raise InputError(
+            f"baseline: {error}; baseline.lr is {spec.baseline.lr:g}, try a smaller one"
+        ) from error
     scratch = folder.baseline.with_suffix(".pt.part")
     torch.save(net.state_dict(), scratch)
     os.replace(scratch, folder.baseline)

@@ -47,6 +47,16 @@ def fixed_to(guess: Config, space: SearchSpace, sampler: BaseSampler) -> BaseSam
         return optuna.samplers.PartialFixedSampler(parameters, sampler)
 
 
+def dimensions(space: SearchSpace) -> int:
+    """How many parameters are searched. A single choice is not one."""
+    return sum(
+        (layer.prune_ratio.low < layer.prune_ratio.high)
+        + (len(layer.weight_bits.bits) > 1)
+        + (len(layer.activation_bits.bits) > 1)
+        for layer in space.values()
+    )
+
+
 def suggest(trial: optuna.Trial, space: SearchSpace) -> Config:
     """The config the sampler proposes for `trial`. A single choice is not a dimension."""
     config = {}

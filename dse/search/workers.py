@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ from joblib.externals import loky
 
 from dse import data, fpga, models, train
 from dse.config import Config
+from dse.errors import InputError
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.spec import StudySpec
 from dse.trial import Context, run
@@ -57,8 +58,13 @@ def load_context(
     """Dataset (unless at hand), baseline and teacher of a study, the same in every process."""
     dataset = dataset or load_data(spec)
     baseline = models.build(spec.model)
-    state = torch.load(folder.baseline, weights_only=True, map_location="cpu")
-    baseline.load_state_dict(state)
+    try:
+        state = torch.load(folder.baseline, weights_only=True, map_location="cpu")
+        baseline.load_state_dict(state)
+    except Exception as error:  # a damaged file leaves torch as one of many types
+        raise InputError(
+            f"{folder.baseline}: does not fit {spec.model}; use --fresh to start over ({error})"
+        ) from error
     baseline.eval()
     teacher = train.logits_of(baseline, dataset.train.images)
     return Context(spec, baseline, dataset, teacher, fpga.load_device(spec.device))
@@ -83,19 +89,26 @@ _contexts: dict[StudyFolder, Context] = {}
 def evaluate(task: Task, spec: StudySpec, folder: StudyFolder) -> TrialRecord:
     """Run one trial in this process, or take its result when an earlier attempt left one."""
     if (folder.trial(task.number) / "result.json").exists():
-        return folder.read_trial(task.number)
+        record = folder.read_trial(task.number)
+        if record.config == task.config:
+            return record
     if folder not in _contexts:
         _contexts.clear()
         _contexts[folder] = load_context(spec, folder)
     return run(task.number, task.origin, task.config, _contexts[folder], folder)
 
 
-def start_worker() -> None:
-    """Set up a worker process: one torch thread, dies with its parent, leaves Ctrl-C to it."""
+def start_worker(coordinator: int) -> None:
+    """Set up a worker process: one torch thread, dies with its parent, leaves Ctrl-C to it.
+
+    `coordinator` is the parent's process id.
+    """
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != coordinator:  # it died before the signal was asked for
+        os._exit(1)
 
 
 GetExecutor = Callable[[], Executor]
@@ -116,22 +129,34 @@ def executor(workers: int, context: Context, folder: StudyFolder) -> Iterator[Ge
 
     def processes() -> Any:
         return loky.get_reusable_executor(
-            max_workers=workers, timeout=None, initializer=start_worker, reuse="auto"
+            max_workers=workers,
+            timeout=None,
+            initializer=start_worker,
+            initargs=(os.getpid(),),
+            reuse="auto",
         )
 
-    with _without_threads():
+    with _environment(CHILDREN):
         try:
             yield processes
         finally:
-            processes().shutdown(wait=False, kill_workers=True)
+            processes().shutdown(wait=True, kill_workers=True)
+
+
+CHILDREN = {
+    # read before torch is imported; later it would be too late for OpenMP
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # a killed worker cannot give back its locks; the tracker does, and would print a warning
+    "PYTHONWARNINGS": "ignore:resource_tracker:UserWarning",
+}
 
 
 @contextlib.contextmanager
-def _without_threads() -> Iterator[None]:
-    """Children read these before torch is imported; later it would be too late for OpenMP."""
-    names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables for child processes; the user's own are put back."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:

@@ -1,0 +1,273 @@
+"""The verb `deploy`: take one point of a study home as files, and prove that they agree."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+
+from dse import data, export, fpga, storage
+from dse.errors import InputError
+from dse.export import Check, Deployment
+from dse.export._choice import Choice, Point, Wishes, choose, require
+from dse.integer import IntegerNetwork
+from dse.integer.kernels import quantize_input
+from dse.report.results import Results, read_results
+from dse.report.text import memory
+from dse.storage import PackedModel
+from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.load import load_study
+from dse.study.spec import StudySpec
+from dse.study.units import BYTES, SHARE, number, shown, with_unit
+from dse.train import integer_accuracy
+
+DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
+IMAGES = 1000
+"""Images whose logits every reader must reproduce."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    options = _parser().parse_args(arguments)
+    console, errors = Console(), Console(stderr=True, soft_wrap=True)
+    try:
+        return _deploy(options, console)
+    except InputError as error:
+        errors.print(f"error: {error}", markup=False, highlight=False)
+        return WRONG_INPUT
+    except export.Disagreement as error:
+        errors.print(f"deploy failed: {error}", markup=False, highlight=False)
+        return FAILED
+    except KeyboardInterrupt:
+        errors.print("interrupted; nothing was written", markup=False)
+        return INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m dse.deploy",
+        description="Pick one point of a study, write it as files, prove that they agree.",
+        epilog="Accuracy is that on the test images where the whole front was scored on them, else "
+        "on validation. Exit status: 0 done, 1 a file differs, 2 wrong input.",
+    )
+    add = parser.add_argument
+    add("dir", type=Path, metavar="DIR", help="folder of a study")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--trial", type=int, metavar="N", help="this trial")
+    which.add_argument("--min-accuracy", metavar="A", help="the smallest with: 0.985, 98.5, 98.5%%")
+    add("--max-memory", metavar="BYTES", help="at most: 16384 or '16 KiB'")
+    add("--device", metavar="NAME", help="must fit this device; cost is estimated again")
+    add("--min-fps", metavar="F", help="frames per second at least")
+    add("--out", type=Path, metavar="DIR2", help="folder to write (DIR/deploy/<trial>)")
+    return parser
+
+
+def _deploy(options: argparse.Namespace, console: Console) -> int:
+    folder, wishes = StudyFolder(options.dir), _wishes(options)
+    results = read_results(folder)
+    if not results.trials:
+        raise InputError(f"{folder.path}: no trial has finished yet")
+    spec = load_study(folder.study)
+    device = fpga.load_device(options.device or spec.device)
+    split = "test" if all(r.number in results.tests for r in results.front) else "validation"
+    points = [_point(folder, record, results, split) for record in results.front]
+    if options.trial is not None:
+        points = [_named(folder, results, options.trial, split)]
+    elif not points:
+        raise InputError(f"{folder.path}: no trial is complete, so there is no front")
+    if options.device or wishes.min_fps is not None:
+        points = [_costed(folder, point, device, wishes.min_fps) for point in points]
+        wishes = replace(wishes, device=device.name)
+    if options.trial is not None:
+        require(points[0], wishes)
+        choice = Choice(points[0], "the trial you named", None, None, None)
+    else:
+        choice = choose(points, wishes)
+    _say(console, choice, split, device.name)
+    target = options.out or folder.path / "deploy" / str(choice.point.number)
+    return _write(console, _deployment(folder, results, spec, choice.point), target)
+
+
+def _wishes(options: argparse.Namespace) -> Wishes:
+    """The wishes of the command line. Raises InputError with the first that is none."""
+    accuracy = memory_bytes = fps = None
+    if options.min_accuracy is not None:
+        plain = number(options.min_accuracy)
+        accuracy = with_unit(options.min_accuracy, SHARE)
+        if plain is not None and accuracy is not None and accuracy > 1:
+            accuracy /= 100
+        if accuracy is None or not 0 < accuracy <= 1:
+            raise InputError(
+                f"--min-accuracy must be like 0.985, 98.5 or 98.5%, but got "
+                f"{shown(options.min_accuracy)}"
+            )
+    if options.max_memory is not None:
+        memory_bytes = with_unit(options.max_memory, BYTES)
+        if memory_bytes is None or memory_bytes <= 0:
+            raise InputError(
+                f"--max-memory must be like 16384 or '16 KiB', but got {shown(options.max_memory)}"
+            )
+    if options.min_fps is not None:
+        fps = number(options.min_fps)
+        if fps is None or fps <= 0:
+            raise InputError(f"--min-fps must be above 0, but got {shown(options.min_fps)}")
+    return Wishes(accuracy, memory_bytes, fps)
+
+
+def _named(folder: StudyFolder, results: Results, wanted: int, split: str) -> Point:
+    """The trial the user named, if it holds a network."""
+    found = {record.number: record for record in results.trials}
+    if wanted not in found:
+        near = min(found, key=lambda other: (abs(other - wanted), other))
+        span = f"{min(found)}..{max(found)}, {len(found)} trials"
+        raise InputError(f"{folder.path}: no trial {wanted}; the nearest is {near} (known: {span})")
+    record = found[wanted]
+    if record.state != "complete":
+        raise InputError(f"trial {wanted} is {record.state}: {record.reason or 'no reason given'}")
+    return _point(folder, record, results, split)
+
+
+def _point(folder: StudyFolder, record: TrialRecord, results: Results, split: str) -> Point:
+    metrics, score = record.metrics, results.tests.get(record.number)
+    missing = [name for name in ("fps", "fits") if name not in metrics]
+    if missing:
+        path = folder.trial(record.number)
+        raise InputError(f"{path}: in result.json metrics lack {', '.join(missing)}")
+    accuracy = score.accuracy if split == "test" and score else metrics["accuracy"]
+    size = int(metrics["memory_bytes"])
+    return Point(record.number, accuracy, size, metrics["fps"], bool(metrics["fits"]))
+
+
+def _costed(folder: StudyFolder, point: Point, device: fpga.Device, fps: float | None) -> Point:
+    """The point with its frame rate and fit on `device`, folded for `fps`."""
+    network, packed = _load(folder, point.number)
+    sizes = {layer.name: (layer.format, layer.packed_bits) for layer in packed.layers}
+    cost = fpga.estimate(fpga.describe(network, sizes), device, target_fps=fps)
+    return replace(point, fps=cost.fps, fits=cost.fits)
+
+
+def _load(folder: StudyFolder, trial: int) -> tuple[IntegerNetwork, PackedModel]:
+    """A trial's network, read from its packed model and packed again to the same bytes."""
+    path = folder.trial(trial)
+    try:
+        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
+        packed = (path / "model.bin").read_bytes()
+        network = storage.load(manifest, packed)
+    except OSError as error:
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+    except ValueError as error:
+        raise InputError(f"{path}: model.bin or manifest.json is damaged ({error})") from error
+    again = storage.pack(network, [layer["format"] for layer in manifest["layers"]])
+    if again.data != packed:
+        raise InputError(f"{path}: model.bin does not hold the smallest of its formats per layer")
+    return network, again
+
+
+def _deployment(folder: StudyFolder, results: Results, spec: StudySpec, point: Point) -> Deployment:
+    """The trial's network with its vectors; its accuracy must be the one that was reported."""
+    network, packed = _load(folder, point.number)
+    source = spec.dataset
+    dataset = data.load(
+        source.name,
+        fallback=source.fallback,
+        path=source.path,
+        validation_fraction=source.validation_fraction,
+        seed=spec.seed,
+    )
+    images = _images(dataset)
+    if tuple(images.shape[1:]) != network.input_shape:
+        raise InputError(f"{source.name}: images are not of shape {network.input_shape}")
+    score = results.tests.get(point.number)
+    if score and dataset.name == results.heading.dataset:
+        correct, total = integer_accuracy(network, dataset.test)
+        if correct / total != score.accuracy:
+            raise export.Disagreement(
+                f"trial {point.number} scores {correct / total:.4%} on the test images, but the "
+                f"report says {score.accuracy:.4%}"
+            )
+    codes = quantize_input(network, images).numpy()
+    origin = {"study": spec.name, "trial": point.number, "dataset": dataset.name}
+    return Deployment.of(network, packed, codes, folder.trial(point.number), origin)
+
+
+def _images(dataset: data.Dataset) -> Tensor:
+    """Test images first; a small dataset is filled up from the other splits."""
+    splits = (dataset.test, dataset.validation, dataset.train)
+    return torch.cat([split.images[:IMAGES] for split in splits])[:IMAGES]
+
+
+def _write(console: Console, deployment: Deployment, target: Path) -> int:
+    """Write the folder, run every reader on it, and move it into place when all agree."""
+    checks: list[Check] = []
+    with export.new_deploy_folder(target) as scratch:
+        left_out = export.write(deployment, scratch)
+        for check in export.verify(deployment, scratch):
+            checks.append(check)
+        failed = [check for check in checks if check.status == "failed"]
+        console.print(_table(checks))
+        if failed:
+            first = failed[0]
+            raise export.Disagreement(f"reader {first.reader}: {first.first_difference}")
+        export.seal(scratch, checks, {"origin": dict(deployment.origin), "left_out": left_out})
+    for check in checks:
+        if check.note:
+            console.print(f"{check.reader}: {check.note}", markup=False, soft_wrap=True)
+    for name, reason in left_out.items():
+        console.print(f"left out: {name} ({reason})", markup=False, soft_wrap=True)
+    console.print(f"deployed: {target}", markup=False, soft_wrap=True, highlight=False)
+    return DONE
+
+
+def _say(console: Console, choice: Choice, split: str, device: str) -> None:
+    point = choice.point
+    lines = [
+        f"trial {point.number}: {point.accuracy:.2%} on {split}, {memory(point.memory_bytes)}, "
+        f"{point.fps:,.0f} frames/s on {device}{'' if point.fits else ', DOES NOT FIT'}",
+        f"  why: {choice.why}",
+    ]
+    others = {
+        "runner-up": choice.runner_up,
+        "next smaller": choice.smaller,
+        "next larger": choice.larger,
+    }
+    for name, other in others.items():
+        if other:
+            lines.append(f"  {name}: {_difference(point, other)}")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _difference(point: Point, other: Point) -> str:
+    points = 100 * (other.accuracy - point.accuracy)
+    size = other.memory_bytes - point.memory_bytes
+    text = f"trial {other.number}, {other.accuracy:.2%} in {memory(other.memory_bytes)}"
+    return f"{text} ({points:+.2f} points, {size:+,} bytes)"
+
+
+def _table(checks: Sequence[Check]) -> Table:
+    table = Table(title="readers", title_justify="left", width=80)
+    for name in ("reader", "version", "status"):
+        table.add_column(name, no_wrap=True)
+    for name in ("images", "values", "mismatches"):
+        table.add_column(name, justify="right", no_wrap=True)
+    styles = {"passed": "green", "failed": "red", "not run": "yellow"}
+    for check in checks:
+        status = f"[{styles[check.status]}]{check.status}[/]"
+        row = [f"{value:,}" for value in (check.images, check.values, check.mismatches)]
+        dashes = ["–"] * len(row)
+        table.add_row(
+            check.reader, check.version, status, *(dashes if check.status == "not run" else row)
+        )
+    return table
+
+
+if __name__ == "__main__":
+    sys.exit(main())
