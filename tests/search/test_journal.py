@@ -1,0 +1,112 @@
+"""The journal: one coordinator, and nothing half written survives."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+
+import optuna
+import pytest
+
+from dse.errors import InputError
+from dse.search import journal, sampler
+from dse.study.spec import BitChoices, LayerSpace, RatioRange
+
+BITS = BitChoices((2, 4, 8))
+SPACE = {name: LayerSpace(RatioRange(0, 0.9), BITS, BITS) for name in ("conv", "fc")}
+DIRECTIONS = {"accuracy": "maximize", "memory_bytes": "minimize"}
+
+
+def opened(path: Path) -> optuna.Study:
+    return journal.open_journal(path, DIRECTIONS, sampler.dimensions(SPACE))
+
+
+def ask(study: optuna.Study) -> dict[str, object]:
+    """Parameters of the next trial, from a sampler of its own as in a run."""
+    study.sampler = sampler.sampler_for("tpe", 0, len(study.trials))
+    trial = study.ask()
+    sampler.suggest(trial, SPACE)
+    return trial.params
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A journal with two trials asked, the first told."""
+    path = tmp_path / "study.journal"
+    study = opened(path)
+    ask(study)
+    study.tell(0, [0.5, 3.0])
+    ask(study)
+    return path
+
+
+def test_a_journal_holds_its_trials(path: Path) -> None:
+    study = opened(path)
+    assert [trial.state.name for trial in study.trials] == ["COMPLETE", "RUNNING"]
+    assert study.metric_names == list(DIRECTIONS)
+
+
+def test_opening_a_whole_journal_cuts_nothing(path: Path) -> None:
+    before = path.read_bytes()
+    opened(path)
+    assert path.read_bytes().startswith(before)
+
+
+def test_a_journal_torn_anywhere_goes_on_as_if_it_never_was(path: Path) -> None:
+    """Cut after any byte of the second trial: the same trials are proposed again."""
+    whole = path.read_bytes()
+    trials = [trial.params for trial in opened(path).trials]
+    third = ask(opened(path))
+    second = next(
+        end
+        for end in range(len(whole))
+        if whole[:end].count(b"\n") == whole.count(b"\n") - sampler.dimensions(SPACE) - 1
+    )
+    for end in range(second, len(whole), 29):
+        path.write_bytes(whole[:end])
+        study = opened(path)
+        asked = [trial.params for trial in study.trials]
+        while len(asked) < 3:
+            asked.append(ask(study))
+        assert asked == [*trials, third], f"cut after {end} bytes"
+
+
+def test_a_damaged_journal_is_the_users_to_delete(path: Path) -> None:
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([*lines[:3], b"\x00\x00\n", *lines[4:]]))
+    with pytest.raises(InputError, match=r"study\.journal: is damaged .*delete it"):
+        opened(path)
+
+
+def test_a_lock_left_by_a_killed_process_does_not_block(path: Path) -> None:
+    path.with_suffix(".journal-lock").touch()
+    assert len(opened(path).trials) == 2
+
+
+def test_a_second_coordinator_is_refused(tmp_path: Path) -> None:
+    lock = tmp_path / "study.lock"
+    with lock.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with (
+            pytest.raises(InputError, match="another process is running this study"),
+            journal.only_coordinator(lock),
+        ):
+            pass
+
+
+def test_the_lock_is_free_again_after_an_error(tmp_path: Path) -> None:
+    lock = tmp_path / "study.lock"
+    with pytest.raises(KeyboardInterrupt), journal.only_coordinator(lock):
+        raise KeyboardInterrupt
+    with journal.only_coordinator(lock):
+        assert lock.exists()
+
+
+@pytest.mark.parametrize("place", ["file/study.lock", "/proc/none/study.lock"])
+def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(InputError, match="cannot be written to"),
+        journal.only_coordinator(tmp_path / place),
+    ):
+        pass

@@ -1,0 +1,112 @@
+"""Samplers: what they propose lies in the space, guesses are really tried, seeds decide."""
+
+from __future__ import annotations
+
+import optuna
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dse.config import Config, LayerConfig
+from dse.search import sampler
+from dse.study.spec import BitChoices, LayerSpace, RatioRange, SearchSpace
+
+widths = st.sets(st.integers(1, 16), min_size=1).map(lambda bits: BitChoices(tuple(sorted(bits))))
+ratios = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda ends: RatioRange(*sorted(ends)))
+spaces = st.dictionaries(
+    st.sampled_from(["conv", "block.fc", "x"]),
+    st.builds(LayerSpace, ratios, widths, widths),
+    min_size=1,
+)
+
+SPACE = {
+    "conv": LayerSpace(RatioRange(0.1, 0.9), BitChoices((2, 4, 8)), BitChoices((3, 4, 5))),
+    "fc": LayerSpace(RatioRange(0.5, 0.5), BitChoices((4,)), BitChoices((1, 16))),
+}
+
+
+def new_study() -> optuna.Study:
+    return optuna.create_study(directions=["maximize", "minimize"])
+
+
+def proposed(space: SearchSpace, name: str, seed: int, count: int) -> list[Config]:
+    """Configs as the coordinator asks for them, each told before the next."""
+    study, configs = new_study(), []
+    for number in range(count):
+        study.sampler = sampler.sampler_for(name, seed, number)
+        trial = study.ask()
+        config = sampler.suggest(trial, space)
+        kept = sum(choice.density * choice.weight_bits for choice in config.values())
+        study.tell(trial, [kept + config[next(iter(config))].activation_bits, kept])
+        configs.append(config)
+    return configs
+
+
+def lies_in(config: Config, space: SearchSpace) -> bool:
+    return list(config) == list(space) and all(
+        layer.prune_ratio.low <= config[name].prune_ratio <= layer.prune_ratio.high
+        and config[name].weight_bits in layer.weight_bits.bits
+        and config[name].activation_bits in layer.activation_bits.bits
+        for name, layer in space.items()
+    )
+
+
+@st.composite
+def spaces_with_config(draw: st.DrawFn) -> tuple[SearchSpace, Config]:
+    space = draw(spaces)
+    config = {
+        name: LayerConfig(
+            draw(st.floats(layer.prune_ratio.low, layer.prune_ratio.high)),
+            draw(st.sampled_from(layer.weight_bits.bits)),
+            draw(st.sampled_from(layer.activation_bits.bits)),
+        )
+        for name, layer in space.items()
+    }
+    return space, config
+
+
+@settings(max_examples=50, deadline=None)
+@given(spaces, st.integers(0, 2**32 - 1))
+def test_every_proposed_config_lies_in_the_search_space(space: SearchSpace, seed: int) -> None:
+    assert all(lies_in(config, space) for config in proposed(space, "tpe", seed, 3))
+
+
+@settings(max_examples=50, deadline=None)
+@given(spaces_with_config())
+def test_a_sampler_fixed_to_a_config_proposes_exactly_it(case: tuple[SearchSpace, Config]) -> None:
+    space, config = case
+    study = new_study()
+    study.sampler = sampler.fixed_to(config, space, sampler.sampler_for("tpe", 0, 0))
+    assert sampler.suggest(study.ask(), space) == config
+
+
+@given(spaces)
+def test_the_dimensions_counted_are_those_a_trial_is_asked_for(space: SearchSpace) -> None:
+    trial = new_study().ask()
+    sampler.suggest(trial, space)
+    assert sampler.dimensions(space) == len(trial.params)
+
+
+@pytest.mark.parametrize("name", sampler.SAMPLERS)
+def test_every_sampler_goes_on_from_the_trials_before(name: str) -> None:
+    configs = proposed(SPACE, name, 0, 12)  # more than the random start of tpe and gp
+    assert all(lies_in(config, SPACE) for config in configs)
+    assert len({str(config) for config in configs}) > 7
+
+
+@pytest.mark.parametrize("name", sampler.SAMPLERS)
+def test_the_same_seed_proposes_the_same_configs(name: str) -> None:
+    assert proposed(SPACE, name, 5, 11) == proposed(SPACE, name, 5, 11)
+
+
+def test_another_seed_proposes_other_configs() -> None:
+    assert proposed(SPACE, "tpe", 5, 3) != proposed(SPACE, "tpe", 6, 3)
+
+
+def test_each_trial_number_has_random_numbers_of_its_own() -> None:
+    def first(number: int) -> Config:
+        study = new_study()
+        study.sampler = sampler.sampler_for("random", 0, number)
+        return sampler.suggest(study.ask(), SPACE)
+
+    assert len({str(first(number)) for number in range(8)}) == 8
