@@ -17,7 +17,7 @@ from torch import Tensor
 from dse import data, export, fpga, storage
 from dse.errors import InputError
 from dse.export import Check, Deployment
-from dse.export._choice import Choice, Point, Wishes, choose, require
+from dse.export._choice import Choice, Point, Wishes, choose, named
 from dse.integer import IntegerNetwork
 from dse.integer.kernels import quantize_input
 from dse.report.results import Results, read_results
@@ -77,20 +77,16 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
         raise InputError(f"{folder.path}: no trial has finished yet")
     spec = load_study(folder.study)
     device = fpga.load_device(options.device or spec.device)
-    split = "test" if all(r.number in results.tests for r in results.front) else "validation"
-    points = [_point(folder, record, results, split) for record in results.front]
-    if options.trial is not None:
-        points = [_named(folder, results, options.trial, split)]
-    elif not points:
+    record = None if options.trial is None else _named(folder, results, options.trial)
+    scored = [*results.front, *([record] if record else [])]
+    split = "test" if all(one.number in results.tests for one in scored) else "validation"
+    points = [_point(folder, one, results, split) for one in scored]
+    if not points:
         raise InputError(f"{folder.path}: no trial is complete, so there is no front")
     if options.device or wishes.min_fps is not None:
         points = [_costed(folder, point, device, wishes.min_fps) for point in points]
         wishes = replace(wishes, device=device.name)
-    if options.trial is not None:
-        require(points[0], wishes)
-        choice = Choice(points[0], "the trial you named", None, None, None)
-    else:
-        choice = choose(points, wishes)
+    choice = named(points[:-1], points[-1], wishes) if record else choose(points, wishes)
     _say(console, choice, split, device.name)
     target = options.out or folder.path / "deploy" / str(choice.point.number)
     return _write(console, _deployment(folder, results, spec, choice.point), target)
@@ -122,8 +118,8 @@ def _wishes(options: argparse.Namespace) -> Wishes:
     return Wishes(accuracy, memory_bytes, fps)
 
 
-def _named(folder: StudyFolder, results: Results, wanted: int, split: str) -> Point:
-    """The trial the user named, if it holds a network."""
+def _named(folder: StudyFolder, results: Results, wanted: int) -> TrialRecord:
+    """The trial the user named. Raises InputError when there is none or it holds no network."""
     found = {record.number: record for record in results.trials}
     if wanted not in found:
         near = min(found, key=lambda other: (abs(other - wanted), other))
@@ -132,7 +128,7 @@ def _named(folder: StudyFolder, results: Results, wanted: int, split: str) -> Po
     record = found[wanted]
     if record.state != "complete":
         raise InputError(f"trial {wanted} is {record.state}: {record.reason or 'no reason given'}")
-    return _point(folder, record, results, split)
+    return record
 
 
 def _point(folder: StudyFolder, record: TrialRecord, results: Results, split: str) -> Point:

@@ -80,7 +80,7 @@ def pool_piece(names: Names, pool: MaxPool) -> Piece:
     network, c, kind = names.network, names.identifiers[pool.name], names.type(pool.name)
     (channels, iy, ix), (_, oy, ox) = network.shapes[pool.source], network.shapes[pool.name]
     ky, kx = pool.kernel
-    value = flat(("channel", channels), ("iy", iy), ("ix", ix))
+    value = flat(("channel", channels), ("iy", iy), ("ix", ix), whole=True)
     text = f"""/* {comment(pool.name)}: max pool {ky} x {kx} */
 static void {c}(const {kind} x[{names.size(pool.source)}], {kind} y[{names.size(pool.name)}])
 {{
@@ -247,10 +247,10 @@ def _conv_sum(names: Names, layer: Layer, geometry: ConvGeometry, dense: bool) -
     channel = "channel"
     if geometry.groups > 1:
         channel = f"(row / {rows // geometry.groups} * {channels} + channel)"
-    code = f"x[{flat((channel, total), ('iy', iy), ('ix', ix))}]"
+    place = flat((channel, total), ("iy", iy), ("ix", ix), whole=True)
     return f"""{loops}
 {_position((iy, ix), geometry.stride, geometry.dilation, geometry.padding)}
-            acc += {_product(names, layer, weight, code)};
+            acc += {_product(names, layer, weight, f"x[{place}]")};
         }}"""
 
 
@@ -283,12 +283,15 @@ def _position(
                 continue;"""
 
 
-def flat(*axes: tuple[str, int]) -> str:
-    """Row-major index of variables with their sizes; an axis of size 1 adds nothing."""
+def flat(*axes: tuple[str, int], whole: bool = False) -> str:
+    """Row-major index of variables with their sizes; an axis of size 1 adds nothing.
+
+    `whole` keeps those, too: gcc refuses a variable that is set and not used.
+    """
     (text, _), *rest = axes
     nested = False
     for name, size in rest:
-        if size > 1:
+        if size > 1 or whole:
             text = f"({text}) * {size} + {name}" if nested else f"{text} * {size} + {name}"
             nested = True
     return text

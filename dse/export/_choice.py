@@ -66,24 +66,31 @@ def choose(front: Sequence[Point], wishes: Wishes) -> Choice:
         raise InputError(_nobody(front, listed))
     ranked, why = _ranked(meeting, wishes)
     texts = [wish.text for wish in listed]
-    point, index = ranked[0], list(front).index(ranked[0])
     count = f"{len(meeting)} of {len(front)} points on the front"
     met = f"{count} meet {' and '.join(texts)}" if texts else f"{len(front)} points on the front"
-    return Choice(
-        point=point,
-        why=f"{why}; {met}",
-        runner_up=ranked[1] if len(ranked) > 1 else None,
-        smaller=front[index - 1] if index else None,
-        larger=front[index + 1] if index + 1 < len(front) else None,
-    )
+    runner_up = ranked[1] if len(ranked) > 1 else None
+    return Choice(ranked[0], f"{why}; {met}", runner_up, *_neighbours(front, ranked[0]))
 
 
-def require(point: Point, wishes: Wishes) -> None:
-    """Raises InputError when a point the user named misses one of the wishes."""
+def named(front: Sequence[Point], point: Point, wishes: Wishes) -> Choice:
+    """A point the user named, on the front or not, with its neighbours on the front.
+
+    Raises InputError when it misses one of the wishes.
+    """
     missed = [wish for wish in _listed(wishes) if wish.miss(point) > 0]
     if missed:
-        text = "; ".join(f"{wish.text}: it has {wish.value(point)}" for wish in missed)
+        text = "; ".join(f"{wish.text} ({wish.value(point)})" for wish in missed)
         raise InputError(f"trial {point.number} does not meet {text}")
+    on_front = any(other.number == point.number for other in front)
+    why = f"the trial you named, {'on' if on_front else 'not on'} the front"
+    return Choice(point, why, None, *_neighbours(front, point))
+
+
+def _neighbours(front: Sequence[Point], point: Point) -> tuple[Point | None, Point | None]:
+    """The next smaller and the next larger point of the front."""
+    smaller = [other for other in front if other.memory_bytes < point.memory_bytes]
+    larger = [other for other in front if other.memory_bytes > point.memory_bytes]
+    return (smaller[-1] if smaller else None), (larger[0] if larger else None)
 
 
 def _ranked(meeting: Sequence[Point], wishes: Wishes) -> tuple[list[Point], str]:
@@ -123,7 +130,7 @@ def _listed(wishes: Wishes) -> list[_Wish]:
     if fps is not None:
         found.append(
             _Wish(
-                f"frames/s >= {fps:,g}",
+                f"frames/s >= {fps:,.15g}",
                 lambda p: max(1 - p.fps / fps, 0.0),
                 lambda p: f"{p.fps:,.0f} frames/s",
             )
@@ -132,9 +139,9 @@ def _listed(wishes: Wishes) -> list[_Wish]:
         device = wishes.device
         found.append(
             _Wish(
-                f"fits {device}",
+                f"fits on {device}",
                 lambda p: 0.0 if p.fits else 1.0,
-                lambda p: "room for it" if p.fits else f"no room on {device}",
+                lambda p: "fits" if p.fits else "does not fit",
             )
         )
     return found

@@ -57,9 +57,9 @@ class Finding:
         """Compare every tensor of the traced images that the reader has, in the graph's order."""
         for name, expected in deployment.traced.items():
             if name != INPUT and name in actual:
-                layer, _, kind = name.rpartition(".accumulators")
-                what = f"layer {layer}, accumulators" if layer else f"node {name}, codes"
-                self.compare(what + kind, expected, actual[name])
+                layer = name.removesuffix(".accumulators")
+                what = f"node {name}, codes" if layer == name else f"layer {layer}, accumulators"
+                self.compare(what, expected, actual[name])
 
     def outputs(self, deployment: Deployment, actual: Array) -> None:
         """Compare the logits of all images."""

@@ -1,0 +1,106 @@
+"""Every reader computes the same integers as the network, whatever the widths and shapes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dse import export
+from dse.export import Deployment, check, reader_names
+from tests.export.deployments import deployment_of, deployments, lively
+
+FAST = ("binary", "memory", "onnxruntime", "vectors")
+SLOW = ("c", "iverilog", "qonnx")
+relaxed = settings(deadline=None, suppress_health_check=list(HealthCheck))
+
+
+def written(deployment: Deployment, folder: Path) -> Path:
+    """The deploy folder's files, written anew."""
+    target = folder / "deploy"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    export.write(deployment, target)
+    return target
+
+
+def assert_agrees(reader: str, deployment: Deployment, folder: Path) -> None:
+    found = check(reader, deployment, folder)
+    left_out = reader == "qonnx" and found.note == "model.qonnx.onnx was not written"
+    if left_out or (found.status == "not run" and "is not installed" in found.note):
+        return
+    assert (found.status, found.first_difference) == ("passed", "")
+    assert found.values > 0
+
+
+def test_every_reader_is_tested() -> None:
+    assert {*FAST, *SLOW, "yaml"} == set(reader_names())
+
+
+@given(deployments())
+@settings(relaxed, max_examples=25)
+@pytest.mark.parametrize("reader", FAST)
+def test_random_networks(reader: str, tmp_path: Path, deployment: Deployment) -> None:
+    assert_agrees(reader, deployment, written(deployment, tmp_path))
+
+
+@given(deployments())
+@settings(relaxed, max_examples=8)
+@pytest.mark.parametrize("reader", SLOW)
+def test_random_networks_slow(reader: str, tmp_path: Path, deployment: Deployment) -> None:
+    assert_agrees(reader, deployment, written(deployment, tmp_path))
+
+
+@pytest.mark.parametrize("mid_rise", [False, True])
+@pytest.mark.parametrize("bits", range(1, 17))
+def test_every_width(bits: int, mid_rise: bool, tmp_path: Path) -> None:
+    deployment = deployment_of(lively(bits, bits, mid_rise))
+    folder = written(deployment, tmp_path)
+    spread = {len(np.unique(deployment.traced[name])) for name in ("conv1", "conv2", "fc1")}
+    assert min(spread) >= (3 if bits > 2 else 2), "the codes must not all saturate"
+    for reader in ("memory", "onnxruntime", "c" if bits in (1, 8, 9, 16) else "binary"):
+        assert_agrees(reader, deployment, folder)
+
+
+@pytest.mark.parametrize("bits", [2, 5, 8])
+@pytest.mark.parametrize("reader", SLOW)
+def test_common_widths(bits: int, reader: str, tmp_path: Path) -> None:
+    deployment = deployment_of(lively(7, bits), images=70)
+    folder = written(deployment, tmp_path)
+    if reader == "qonnx":
+        assert (folder / "model.qonnx.onnx").exists(), "float32 is exact at these widths"
+    assert_agrees(reader, deployment, folder)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8))
+@settings(relaxed, max_examples=15)
+def test_qonnx_is_exact_wherever_it_is_written(tmp_path: Path, seed: int, bits: int) -> None:
+    deployment = deployment_of(lively(seed, bits))
+    assert_agrees("qonnx", deployment, written(deployment, tmp_path))
+
+
+def test_a_reader_without_its_program_is_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = deployment_of(lively(0, 4))
+    folder = written(deployment, tmp_path)
+    monkeypatch.setattr(shutil, "which", lambda program: None)
+    for reader in ("c", "iverilog"):
+        found = check(reader, deployment, folder)
+        assert found.status == "not run"
+        assert "is not installed" in found.note
+
+
+def test_files_without_their_package_are_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "onnx", None)
+    deployment = deployment_of(lively(0, 4))
+    (tmp_path / "deploy").mkdir()
+    left_out = export.write(deployment, tmp_path / "deploy")
+    assert left_out["onnx"] == "onnx is not installed (pip install 'dse[export]')"
+    assert check("onnxruntime", deployment, tmp_path / "deploy").status == "not run"
