@@ -22,7 +22,7 @@ from dse.quantize.assemble import QuantizedLayer, assemble, bias_integers
 from dse.quantize.calibrate import activation_grids, observe
 from dse.quantize.graph import Graph, LayerCall
 from dse.quantize.layers import QuanConv2d, QuanLayer
-from dse.quantize.weights import quantize_weights, weights_on_grid
+from dse.quantize.weights import quantize_weights, wants_mid_rise, weights_on_grid
 
 
 class _RoundToGrid(torch.autograd.Function):
@@ -116,10 +116,12 @@ class FakeQuantized(nn.Module):
         self._input_grid, self._grids = activation_grids(graph, seen, activation_bits, "mse")
         self._relu = {call.name: call.relu for call in graph.calls}
         self._weight_zero: dict[str, int] = {}
+        self._mid_rise: dict[str, bool] = {}
         weight_steps, activation_steps = {}, {}
         for name, layer in layers.items():
             values = layer.weight.detach().cpu().numpy()
-            start = quantize_weights(values, weight_bits[name], weight_bits[name] == 1)
+            self._mid_rise[name] = wants_mid_rise(values, weight_bits[name])
+            start = quantize_weights(values, weight_bits[name], self._mid_rise[name])
             self._weight_zero[name] = start.zero_point
             weight_steps[_key(name)] = _log_step(float(start.scale[0]))
         for name, grid in self._grids.items():
@@ -161,7 +163,7 @@ class FakeQuantized(nn.Module):
     def _fake_weight(self, name: str, layer: QuanLayer) -> Tensor:
         bits, step = self._weight_bits[name], self.weight_steps[_key(name)]
         top = (1 << bits) - 1
-        if bits == 1:
+        if self._mid_rise[name]:
             return round_to_odd(layer.weight, step, top)
         zero = self._weight_zero[name]
         return round_to_grid(layer.weight, step, -zero, top - zero)
@@ -180,7 +182,7 @@ class FakeQuantized(nn.Module):
                 self._weight_bits[name],
                 self._weight_zero[name],
                 np.array([self._step(self.weight_steps, name)]),
-                self._weight_bits[name] == 1,
+                self._mid_rise[name],
             )
             origin = self._origin[call.source]
             source = self._input_grid if origin == INPUT else grids[origin]

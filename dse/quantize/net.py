@@ -17,7 +17,7 @@ from dse.quantize.assemble import QuantizedLayer, assemble, bias_integers, resto
 from dse.quantize.calibrate import Calibration, activation_grids, bias_shifts, observe
 from dse.quantize.graph import Graph, trace
 from dse.quantize.layers import QuanLayer
-from dse.quantize.weights import quantize_weights
+from dse.quantize.weights import quantize_weights, wants_mid_rise
 
 Bits = int | Mapping[str, int] | None
 
@@ -99,7 +99,7 @@ class QuanNet(nn.Module):
           short for `calibration=Calibration(method=out_cover_f)`.
         - `weight_bits`, `activation_bits`: 1..16 for all layers or by layer name; `n_bits` for
           those not named. Activation bits are those of the codes a layer reads. One-bit weights
-          are {-1, +1} (mid-rise grid).
+          are {-1, +1}, and two-bit ones of a layer at least half pruned odd too (mid-rise grid).
         - `calibration`: how ranges are chosen; least squared error per tensor by default.
 
         Raises InputError in quan mode, for no images, NaN, or bits or coverage out of range.
@@ -143,9 +143,8 @@ class QuanNet(nn.Module):
             per_channel = calibration.per_channel and bool(graph.readers(name))
             values = module.weight.detach().cpu().numpy()
             try:
-                found[name] = quantize_weights(
-                    values, bits[name], bits[name] == 1, method, per_channel
-                )
+                mid_rise = wants_mid_rise(values, bits[name])
+                found[name] = quantize_weights(values, bits[name], mid_rise, method, per_channel)
             except InputError as error:
                 raise InputError(f"layer {name!r}: {error}") from None
         return found

@@ -25,7 +25,7 @@ from dse.integer.network import INPUT
 from dse.quantize import QuanNet
 from dse.quantize.calibrate import choose_grid, choose_input_grid, observe
 from dse.quantize.graph import LayerCall
-from dse.quantize.weights import quantize_weights
+from dse.quantize.weights import quantize_weights, wants_mid_rise
 from dse.storage import formats
 from dse.study.spec import LayerSpace
 from dse.trial import Context
@@ -98,7 +98,7 @@ def _layer_choices(
     found = []
     for ratio, bits in itertools.product(ratios.tolist(), widths):
         weight = scan.pruned(name, ratio)
-        integers = quantize_weights(weight, bits, bits == 1)
+        integers = quantize_weights(weight, bits, wants_mid_rise(weight, bits))
         loss = scan.of_weights(name, integers.values * integers.scale[0])
         # activations cost no memory: the fewest bits that lose no more than the weights do
         fine = [b for b, lost in activations.items() if lost <= loss] or [max(activations)]
