@@ -45,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     console = Console(width=100)
-    schedule = Schedule(options.epochs, options.lr)
+    schedule = Schedule(options.epochs, options.lr, batch_size=32)
     floats: list[float] = []
     pruned_floats: list[float] = []
     rows: dict[str, dict[int, list[float]]] = {}

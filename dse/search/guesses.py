@@ -20,7 +20,7 @@ from dse.trial import Context
 UNIFORM = ((8, 0.0), (8, 0.5), (6, 0.7), (4, 0.5), (4, 0.8), (3, 0.8), (2, 0.5))
 """(bits, prune ratio) in every layer, from safe to bold; 8 bits unpruned is the usual yardstick."""
 
-SENSITIVITY_GUESSES = 12
+SENSITIVITY_GUESSES = 16
 
 
 @dataclass(frozen=True)
