@@ -47,8 +47,8 @@ def _without_constants(network: IntegerNetwork) -> IntegerNetwork:
             if _may_drop(node):
                 node = _folded(node, source, network.input_grid_of(node).zero_point)
             constants[node.name] = _constant_outputs(node, shape)
-        elif isinstance(node, MaxPool):  # a channel is constant everywhere or nowhere
-            constants[node.name] = np.broadcast_to(source[:, :1, :1], shape)
+        elif isinstance(node, MaxPool):
+            constants[node.name] = np.broadcast_to(_by_channel(source), shape)
         else:
             constants[node.name] = source.reshape(shape)
         nodes.append(node)
@@ -68,11 +68,20 @@ def _constant_outputs(layer: Layer, shape: tuple[int, ...]) -> IntArray:
     return np.broadcast_to(values.reshape(-1, *(1 for _ in shape[1:])), shape)
 
 
+def _by_channel(source: IntArray) -> IntArray:
+    """The code (C, 1, 1) of each channel that is constant everywhere, else _UNKNOWN: a reshape may
+    have put several channels' values into one."""
+    first = source[:, :1, :1]
+    return np.where((source == first).all(axis=(1, 2), keepdims=True), first, _UNKNOWN)
+
+
 def _folded(layer: Layer, source: IntArray, zero_point: int) -> Layer:
     """`layer` without the weights on constant inputs, their sum in its bias.
 
     Next to a padded border a constant channel is not constant unless it is the padding's code.
     """
+    if layer.geometry is not None:
+        source = _by_channel(source)
     offset = np.where(source == _UNKNOWN, 0, source - zero_point)
     foldable = source != _UNKNOWN
     if layer.geometry is not None and any(layer.geometry.padding):

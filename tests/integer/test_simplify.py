@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dse.integer.grid import ActivationGrid, IntegerWeights
-from dse.integer.network import ConvGeometry, IntegerNetwork, Layer, MaxPool, Reshape
+from dse.integer.network import ConvGeometry, IntegerNetwork, Layer, MaxPool, Node, Reshape
 from dse.integer.reference import evaluate
 from dse.integer.requantize import Requantizer
 from dse.integer.simplify import simplify
@@ -76,11 +76,33 @@ def sparse_networks(draw: st.DrawFn) -> IntegerNetwork:
     return IntegerNetwork((2, 8, 8), GRID, (*nodes, *tail))
 
 
-@given(sparse_networks(), st.integers(0, 2**32 - 1))
+@st.composite
+def unflattened_networks(draw: st.DrawFn) -> IntegerNetwork:
+    """linear -> reshape to an image, its channels several rows each -> (pool) -> conv -> linear."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+
+    def layer(name: str, source: str, shape: tuple[int, ...], last: bool = False) -> Layer:
+        kept = rng.random(shape) < draw(st.sampled_from([0.05, 0.3]))
+        weights = weights_of(np.where(kept, rng.integers(-8, 8, shape), 0))
+        padding = draw(st.sampled_from([(0, 0), (1, 1)]))
+        geometry = ConvGeometry(padding=padding) if len(shape) == 4 else None
+        output = None if last else requantizer(draw(st.booleans()))
+        return Layer(name, source, weights, rng.integers(-40, 41, shape[0]), output, geometry)
+
+    nodes: list[Node] = [layer("a", "input", (32, 3)), Reshape("image", "a", (2, 4, 4))]
+    if draw(st.booleans()):
+        nodes.append(MaxPool("pool", "image", (2, 2), (2, 2)))
+    nodes.append(layer("b", nodes[-1].name, (3, 2, 2, 2)))
+    size = int(np.prod(IntegerNetwork((3,), GRID, tuple(nodes)).shapes["b"]))
+    nodes += [Reshape("flat", "b", (size,)), layer("c", "flat", (3, size), last=True)]
+    return IntegerNetwork((3,), GRID, tuple(nodes))
+
+
+@given(st.one_of(sparse_networks(), unflattened_networks()), st.integers(0, 2**32 - 1))
 def test_outputs_stay_the_same_and_weights_only_go(network: IntegerNetwork, seed: int) -> None:
-    simple = simplify(network)
-    codes = np.random.default_rng(seed).integers(0, 16, (3, 2, 8, 8))
-    assert np.array_equal(evaluate(simple, codes)["d"], evaluate(network, codes)["d"])
+    simple, output = simplify(network), network.output
+    codes = np.random.default_rng(seed).integers(0, 16, (3, *network.input_shape))
+    assert np.array_equal(evaluate(simple, codes)[output], evaluate(network, codes)[output])
     for before, after in zip(network.layers, simple.layers, strict=True):
         dropped = after.weights.values == 0
         assert np.array_equal(np.where(dropped, 0, before.weights.values), after.weights.values)
