@@ -27,7 +27,7 @@ from dse.models import build
 from dse.prune import PruningTrainPlugin
 from dse.quantize import QuanConv2d, QuanNet
 from dse.quantize.layers import QuanLayer
-from dse.train import Schedule
+from dse.train import Lessons, Schedule
 
 BASELINE = Schedule(epochs=8, lr=0.003)
 INPUT_BITS = 8
@@ -109,7 +109,8 @@ def finetuned(
     widths = reads(net, bits)
     config = {name: LayerConfig(0.0, bits, widths[name]) for name in net.layers}
     generator = torch.Generator().manual_seed(bits)
-    network = train.finetune(net, config, dataset.train, schedule, teacher, generator)
+    lessons = Lessons(dataset.train, teacher)
+    network = train.finetune(net, config, lessons, schedule, generator)
     return share(*train.integer_accuracy(network, dataset.test))
 
 

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from dse.config import LayerConfig
 from dse.models import build
-from dse.train import fake_quantized
+from dse.quantize.fake import FakeQuantized
 
 BITS = 4
 BATCH, STEPS, ROUNDS = 64, 40, 7
@@ -86,7 +86,7 @@ def main() -> None:
     config = {name: LayerConfig(0.0, BITS, BITS) for name in net.layers}
     runs = {
         "plain float": stepper(build("lenet5"), images, labels, distil=False),
-        "ours": stepper(fake_quantized(net, config, images[:500]), images, labels, distil=True),
+        "ours": stepper(FakeQuantized(net, config, images[:500]), images, labels, distil=True),
     }
     try:
         runs["Brevitas"] = stepper(brevitas_lenet5(), images, labels, distil=False)

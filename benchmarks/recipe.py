@@ -27,7 +27,7 @@ from dse.models import build
 from dse.quantize import QuanNet
 from dse.quantize.weights import wants_mid_rise
 from dse.storage import formats
-from dse.train import Schedule
+from dse.train import Lessons, Schedule
 from dse.trial import compact
 
 LAYERS = ("conv1", "conv2", "conv3", "fc1", "fc2")
@@ -76,13 +76,13 @@ def main() -> None:
     torch.manual_seed(0)
     baseline = build("lenet5")
     train.fit(baseline, dataset.train, Schedule(8, 0.003), torch.Generator().manual_seed(0))
-    teacher = train.logits_of(baseline, dataset.train.images)
+    lessons = Lessons(dataset.train, train.logits_of(baseline, dataset.train.images))
     console = Console(width=90)
     table = Table(title="LeNet-5 on MNIST, mean of three configs")
     for column in ("step", "validation %", "bytes"):
         table.add_column(column, justify="left" if column == "step" else "right")
     for step in STEPS:
-        found = [run(step, baseline, dataset, teacher, config_of(*c)) for c in CONFIGS]
+        found = [run(step, baseline, dataset, lessons, config_of(*c)) for c in CONFIGS]
         accuracy, size = (statistics.mean(values) for values in zip(*found, strict=True))
         table.add_row(step.name, f"{100 * accuracy:.2f}", f"{size:,.0f}")
         console.print(f"{step.name}: {found}")
@@ -98,19 +98,20 @@ def config_of(
 
 
 def run(
-    step: Step, baseline: QuanNet, dataset: data.Dataset, teacher: torch.Tensor, config: Config
+    step: Step, baseline: QuanNet, dataset: data.Dataset, lessons: Lessons, config: Config
 ) -> tuple[float, int]:
     """Validation accuracy and bytes of one config under one recipe."""
 
-    def grid_rule(weight: np.ndarray, bits: int) -> bool:
-        return bits == 1 or (step.two_bit_mid_rise and wants_mid_rise(weight, bits))
+    def grid_rule(weight: np.ndarray, bits: int, sparse_storage: bool) -> bool:
+        allowed = bits != 2 or step.two_bit_mid_rise
+        return allowed and wants_mid_rise(weight, bits, sparse_storage)
 
     net = copy.deepcopy(baseline)
     prune.prune_layers(net, config)
     with patch("dse.quantize.fake.wants_mid_rise", grid_rule):
         start = copy.deepcopy(baseline) if step.schedule.gradual else net
         generator = torch.Generator().manual_seed(1)
-        network = train.finetune(start, config, dataset.train, step.schedule, teacher, generator)
+        network = train.finetune(start, config, lessons, step.schedule, generator)
     network = step.finish(network)
     correct, total = train.integer_accuracy(network, dataset.validation)
     return correct / total, len(storage.pack(network, step.formats).data)

@@ -178,20 +178,32 @@ def _deployment(folder: StudyFolder, results: Results, spec: StudySpec, point: P
         validation_fraction=source.validation_fraction,
         seed=spec.seed,
     )
-    images = _images(dataset)
-    if tuple(images.shape[1:]) != network.input_shape:
-        raise InputError(f"{source.name}: images are not of shape {network.input_shape}")
-    score = results.tests.get(point.number)
-    if score and dataset.name == results.heading.dataset:
-        correct, total = integer_accuracy(network, dataset.test)
-        if correct / total != score.accuracy:
-            raise export.Disagreement(
-                f"trial {point.number} scores {correct / total:.4%} on the test images, but the "
-                f"report says {score.accuracy:.4%}"
-            )
-    codes = quantize_input(network, images).numpy()
+    if dataset.fingerprint != results.heading.fingerprint:
+        raise InputError(
+            f"the images found are not the ones the study ran on, {results.heading.dataset} with "
+            f"fingerprint {results.heading.fingerprint[:12]}: {dataset.note or 'they changed'}"
+        )
+    _check_accuracy(network, dataset, results, point.number)
+    codes = quantize_input(network, _images(dataset)).numpy()
     origin = {"study": spec.name, "trial": point.number, "dataset": dataset.name}
     return Deployment.of(network, packed, codes, folder.trial(point.number), origin)
+
+
+def _check_accuracy(
+    network: IntegerNetwork, dataset: data.Dataset, results: Results, trial: int
+) -> None:
+    """The accuracy must be the one reported: on the test images where the trial was scored there,
+    else on validation."""
+    score = results.tests.get(trial)
+    record = next(record for record in results.trials if record.number == trial)
+    reported = score.accuracy if score else record.metrics["accuracy"]
+    split, name = (dataset.test, "test") if score else (dataset.validation, "validation")
+    correct, total = integer_accuracy(network, split)
+    if correct / total != reported:
+        raise export.Disagreement(
+            f"trial {trial} scores {correct / total:.4%} on the {name} images, but the report says "
+            f"{reported:.4%}"
+        )
 
 
 def _images(dataset: data.Dataset) -> Tensor:

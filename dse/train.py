@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,6 +43,15 @@ class Schedule:
     gradual: float = 0.0
 
 
+@dataclass(frozen=True, eq=False)
+class Lessons:
+    """What a network is finetuned on: the training images, and the baseline's logits (N, classes)
+    for them."""
+
+    split: Split
+    teacher: Tensor
+
+
 def fit(
     net: QuanNet,
     split: Split,
@@ -57,42 +66,42 @@ def fit(
     def loss(indices: Tensor) -> Tensor:
         return F.cross_entropy(net(split.images[indices]), split.labels[indices])
 
-    _optimize(net, loss, len(split.labels), schedule, generator, after_step)
+    batches = _batches(len(split.labels), schedule, generator)
+    _optimize(net, loss, batches, schedule.lr, after_step)
     net.eval()
 
 
 def finetune(
     net: QuanNet,
     config: Config,
-    split: Split,
+    lessons: Lessons,
     schedule: Schedule,
-    teacher: Tensor,
     generator: torch.Generator,
 ) -> IntegerNetwork:
     """Prune and finetune `net` in place with its config's bit widths in the loop.
 
-    Weights that are zero stay zero. `teacher` holds the baseline's logits (N, classes) for the
-    training images. Returns the integer network. Raises Diverged.
+    Weights that are zero stay zero. Returns the integer network. Raises Diverged.
     """
     net.float_mode()
-    images, labels = split.images, split.labels
+    images, labels = lessons.split.images, lessons.split.labels
     dense = {name: layer.weight.detach().clone() for name, layer in net.layers.items()}
     prune.prune_layers(net, config)
-    fake = fake_quantized(net, config, images[:CALIBRATION_IMAGES])
+    fake = FakeQuantized(net, config, images[:CALIBRATION_IMAGES])
     steps = schedule.epochs * math.ceil(len(labels) / schedule.batch_size)
     ramp = round(schedule.gradual * steps)
     if ramp:  # the steps above were learned from the weights that will be left
         for name, layer in net.layers.items():
             layer.weight.data.copy_(dense[name])
     pruning = prune.GradualPruning(net, config, ramp)
-    soft = F.softmax(teacher / TEMPERATURE, dim=1)
+    soft = F.softmax(lessons.teacher / TEMPERATURE, dim=1)
 
     def loss(indices: Tensor) -> Tensor:
         logits = fake(images[indices])
         distilled = F.cross_entropy(logits / TEMPERATURE, soft[indices]) * TEMPERATURE**2
         return distilled + F.cross_entropy(logits, labels[indices])
 
-    _optimize(fake, loss, len(labels), schedule, generator, pruning.after_optimizer_step)
+    batches = _batches(len(labels), schedule, generator)
+    _optimize(fake, loss, batches, schedule.lr, pruning.after_optimizer_step)
     try:
         return fake.to_integers()
     except InputError:
@@ -101,49 +110,38 @@ def finetune(
         raise Diverged(f"the last training step left no network: {error}") from None
 
 
-def fake_quantized(net: QuanNet, config: Config, images: Tensor) -> FakeQuantized:
-    """`net` with its config's bit widths in the loop, calibrated on `images`."""
-    return FakeQuantized(
-        net.graph(tuple(images.shape[1:])),
-        net.layers,
-        {name: choice.weight_bits for name, choice in config.items()},
-        {name: choice.activation_bits for name, choice in config.items()},
-        images,
-    )
-
-
 def _optimize(
     module: nn.Module,
     loss_of: Callable[[Tensor], Tensor],
-    count: int,
-    schedule: Schedule,
-    generator: torch.Generator,
-    after_step: Callable[[], None] = lambda: None,
+    batches: Sequence[Tensor],
+    lr: float,
+    after_step: Callable[[], None],
 ) -> None:
-    """Adam under a one-cycle learning rate (Smith and Topin 2018) over shuffled batches."""
-    if schedule.epochs == 0:
+    """Adam over `batches` of indices, one-cycle rate with peak `lr` (Smith and Topin 2018)."""
+    if not batches:
         return
-    optimizer = torch.optim.Adam(module.parameters(), lr=schedule.lr, fused=True)
-    batches = math.ceil(count / schedule.batch_size)
-    rate = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, schedule.lr, total_steps=schedule.epochs * batches
-    )
-    for _ in range(schedule.epochs):
-        for indices in _shuffled(count, schedule.batch_size, generator):
-            optimizer.zero_grad()
-            loss = loss_of(indices)
-            loss.backward()
-            optimizer.step()
-            after_step()
-            rate.step()
+    optimizer = torch.optim.Adam(module.parameters(), lr=lr, fused=True)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, total_steps=len(batches))
+    for indices in batches:
+        optimizer.zero_grad()
+        loss = loss_of(indices)
+        loss.backward()
+        optimizer.step()
+        after_step()
+        rate.step()
         if not math.isfinite(float(loss.detach())):
             raise Diverged(f"the training loss became {float(loss.detach())}")
     if not all(bool(torch.isfinite(p).all()) for p in module.parameters()):
         raise Diverged("the last training step left parameters that are not finite")
 
 
-def _shuffled(count: int, batch_size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    yield from torch.split(torch.randperm(count, generator=generator), batch_size)
+def _batches(count: int, schedule: Schedule, generator: torch.Generator) -> list[Tensor]:
+    """Indices of every batch of every epoch, each epoch shuffled anew."""
+    return [
+        batch
+        for _ in range(schedule.epochs)
+        for batch in torch.split(torch.randperm(count, generator=generator), schedule.batch_size)
+    ]
 
 
 @torch.no_grad()

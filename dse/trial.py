@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from dse import fpga, prune, storage, train
 from dse.config import Config
@@ -22,13 +21,14 @@ from dse.integer.shrink import shrink
 from dse.integer.simplify import simplify
 from dse.pareto import wilson
 from dse.quantize import QuanNet
+from dse.quantize.fake import FakeQuantized
 from dse.study.folder import LayerRecord, StudyFolder, TestScore, TrialRecord
 from dse.study.spec import Constraint, StudySpec
 
 FLOAT_BYTES = 4
 PREVIEW_IMAGES = 32
-"""Images that calibrate the network whose cost is estimated before training: its activation grids
-change neither its memory nor its multipliers' widths."""
+"""Images that calibrate the network whose cost is estimated before training. Its activation scales
+move no more than a few bits of biases and shifts; the weights and their mask are what counts."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,13 @@ class Context:
     spec: StudySpec
     baseline: QuanNet
     data: Dataset
-    teacher: Tensor
+    teacher: torch.Tensor
     device: fpga.Device
+
+    @property
+    def lessons(self) -> train.Lessons:
+        """What every trial finetunes on."""
+        return train.Lessons(self.data.train, self.teacher)
 
 
 @dataclass(frozen=True)
@@ -64,16 +69,14 @@ def evaluate(config: Config, context: Context) -> Outcome:
     spec, data = context.spec, context.data
     pruned = copy.deepcopy(context.baseline)
     prune.prune_layers(pruned, config)
-    untrained = train.fake_quantized(pruned, config, data.train.images[:PREVIEW_IMAGES])
+    untrained = FakeQuantized(pruned, config, data.train.images[:PREVIEW_IMAGES])
     preview = _measure(compact(untrained.to_integers()), context)
     if preview.reasons:
         return preview
 
     net = copy.deepcopy(context.baseline)
     generator = torch.Generator().manual_seed(_seed(spec.seed, config))
-    network = compact(
-        train.finetune(net, config, data.train, spec.finetune, context.teacher, generator)
-    )
+    network = compact(train.finetune(net, config, context.lessons, spec.finetune, generator))
     correct, total = train.integer_accuracy(network, data.validation)
     return _measure(network, context, correct / total)
 

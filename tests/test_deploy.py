@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -252,3 +253,29 @@ def test_the_split_that_accuracy_is_of_is_said(
     (study / "trials" / str(number) / "test.json").unlink()
     _, text, _ = called(capsys, study, "--trial", number, "--out", out)
     assert "% on validation, " in text
+
+
+def test_other_images_than_the_study_ran_on_are_refused(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (study / "study.yml").read_text()
+    fingerprint = re.search(r"fingerprint: (\w+)", text)
+    assert fingerprint
+    (study / "study.yml").write_text(text.replace(fingerprint[1], "f" * 64))
+    status, _, err = called(capsys, study)
+    assert status == 2
+    assert "the images found are not the ones the study ran on, digits with fingerprint fff" in err
+
+
+def test_a_trial_without_a_test_score_is_held_to_its_validation_accuracy(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = front(study)[0]
+    trial = study / "trials" / str(number)
+    (trial / "test.json").unlink()
+    record = json.loads((trial / "result.json").read_text())
+    record["metrics"]["accuracy"] -= 1 / 144
+    (trial / "result.json").write_text(json.dumps(record))
+    status, _, err = called(capsys, study, "--trial", number)
+    assert status == 1
+    assert "on the validation images, but the report says" in err

@@ -64,7 +64,9 @@ def finetuned(
 ) -> tuple[LeNet5, IntegerNetwork]:
     net = copy.deepcopy(baseline)
     teacher = train.logits_of(baseline, split.images)
-    return net, train.finetune(net, CONFIG, split, schedule, teacher, generator(seed))
+    return net, train.finetune(
+        net, CONFIG, train.Lessons(split, teacher), schedule, generator(seed)
+    )
 
 
 def same_weights(one: torch.nn.Module, other: torch.nn.Module) -> bool:

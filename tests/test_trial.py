@@ -228,3 +228,12 @@ def test_the_folding_aims_at_the_highest_frame_rate_wished_for() -> None:
     wishes = tuple(Constraint("fps", ">=", bound) for bound in (10.0, 30.0, 20.0))
     assert trial._target_fps((*wishes, Constraint("fps", "<=", 99.0))) == 30.0
     assert trial._target_fps(()) is None
+
+
+@pytest.mark.parametrize("bits", [1, 2])
+def test_dense_storage_alone_gets_weights_it_can_hold(bits: int, tmp_path: Path) -> None:
+    context, _ = tiny.prepared(tmp_path, storage=["dense"])
+    outcome = evaluate(config(0.8, bits), context)
+    assert outcome.network is not None
+    assert not any(layer.weights.mid_rise for layer in outcome.network.layers)
+    assert {layer.format for layer in outcome.packed.layers} == {"dense"}

@@ -8,7 +8,6 @@ the paper's gradient scale, which only matters to an optimizer that is not scale
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -17,11 +16,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from dse.config import Config
 from dse.integer.network import INPUT, IntegerNetwork
 from dse.quantize.assemble import QuantizedLayer, assemble, bias_integers
 from dse.quantize.calibrate import activation_grids, observe
-from dse.quantize.graph import Graph, LayerCall
+from dse.quantize.graph import LayerCall
 from dse.quantize.layers import QuanConv2d, QuanLayer
+from dse.quantize.net import QuanNet
 from dse.quantize.weights import quantize_weights, wants_mid_rise, weights_on_grid
 
 
@@ -98,19 +99,14 @@ class FakeQuantized(nn.Module):
     the integer network of the current weights and steps.
     """
 
-    def __init__(
-        self,
-        graph: Graph,
-        layers: Mapping[str, QuanLayer],
-        weight_bits: Mapping[str, int],
-        activation_bits: Mapping[str, int],
-        images: Tensor,
-    ) -> None:
+    def __init__(self, net: QuanNet, config: Config, images: Tensor) -> None:
         """Start from the post-training grids, calibrated on `images` (N, C, y, x)."""
         super().__init__()
-        self._graph, self._layers = graph, dict(layers)
+        graph, layers = net.graph(tuple(images.shape[1:])), net.layers
+        self._graph, self._layers = graph, layers
         self.modules_of_net = nn.ModuleList(layers.values())
-        self._weight_bits = dict(weight_bits)
+        self._weight_bits = {name: choice.weight_bits for name, choice in config.items()}
+        activation_bits = {name: choice.activation_bits for name, choice in config.items()}
         self._origin = {call.source: graph.origin(call.source) for call in graph.calls}
         seen = observe(graph, layers, images, batch_size=500)
         self._input_grid, self._grids = activation_grids(graph, seen, activation_bits, "mse")
@@ -120,8 +116,9 @@ class FakeQuantized(nn.Module):
         weight_steps, activation_steps = {}, {}
         for name, layer in layers.items():
             values = layer.weight.detach().cpu().numpy()
-            self._mid_rise[name] = wants_mid_rise(values, weight_bits[name])
-            start = quantize_weights(values, weight_bits[name], self._mid_rise[name])
+            bits = self._weight_bits[name]
+            self._mid_rise[name] = wants_mid_rise(values, bits, net.sparse_storage)
+            start = quantize_weights(values, bits, self._mid_rise[name])
             self._weight_zero[name] = start.zero_point
             weight_steps[_key(name)] = _log_step(float(start.scale[0]))
         for name, grid in self._grids.items():

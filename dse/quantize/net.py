@@ -30,6 +30,9 @@ class QuanNet(nn.Module):
     integers only. A new network is in float mode.
     """
 
+    sparse_storage = True
+    """Whether pruned weights may be left out of storage; set False for dense hardware."""
+
     _ins: Tensor
     _inz: Tensor
     _outs: Tensor
@@ -143,7 +146,7 @@ class QuanNet(nn.Module):
             per_channel = calibration.per_channel and bool(graph.readers(name))
             values = module.weight.detach().cpu().numpy()
             try:
-                mid_rise = wants_mid_rise(values, bits[name])
+                mid_rise = wants_mid_rise(values, bits[name], self.sparse_storage)
                 found[name] = quantize_weights(values, bits[name], mid_rise, method, per_channel)
             except InputError as error:
                 raise InputError(f"layer {name!r}: {error}") from None

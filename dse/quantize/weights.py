@@ -23,16 +23,18 @@ WIDEST_CLIPPED = 9
 """Beyond 9 bits clipping costs more than the finer step gains: the full range is used."""
 
 
-def wants_mid_rise(weight: Floats, bits: int) -> bool:
+def wants_mid_rise(weight: Floats, bits: int, sparse_storage: bool) -> bool:
     """Whether the mid-rise grid serves these weights better.
 
     At one bit always: {-1, +1}. At two bits when at least half of them are pruned: the affine grid
-    spends one of its four codes on a zero that a sparse format does not store. Finetuned LeNet-5 at
-    94-98 % pruned lost 0.15 points and a fifth of its bytes; unpruned, the affine grid's own zeros
-    are worth more (`docs/compression.md`).
+    spends one of its four codes on a zero that a sparse format does not store; unpruned, the affine
+    grid's own zeros are worth more (`benchmarks/recipe.py`, docs/compression.md). Without sparse
+    storage a pruned weight cannot be absent, so a layer that has any needs the affine grid.
     """
-    sparse = bool(np.count_nonzero(weight) <= weight.size / 2)
-    return bits == 1 or (bits == 2 and sparse)
+    kept = int(np.count_nonzero(weight))
+    if kept < weight.size and not sparse_storage:
+        return False
+    return bits == 1 or (bits == 2 and kept <= weight.size / 2)
 
 
 def quantize_weights(

@@ -28,6 +28,7 @@ class Heading:
     model: str
     device: str
     dataset: str
+    fingerprint: str
     wanted_dataset: str | None
 
     @property
@@ -129,6 +130,7 @@ def _heading(study: Mapping[str, Any]) -> Heading:
         model=str(study["model"]),
         device=str(study["device"]),
         dataset=str(used["name"]),
+        fingerprint=str(used.get("fingerprint", "")),
         wanted_dataset=str(wanted_name) if used.get("fallback") else None,
     )
 

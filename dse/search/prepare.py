@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import sys
@@ -69,9 +70,9 @@ def _write_or_check(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset)
     used = {
         "name": dataset.name,
         "fallback": dataset.fallback,
-        "note": dataset.note,
         "fingerprint": dataset.fingerprint,
     }
+    files = _user_files(spec)
     if folder.study.exists():
         before = _read_resolved(folder.study)
         changes = [
@@ -81,6 +82,7 @@ def _write_or_check(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset)
             for line in _changes(key, before.get(key), content[key])
         ]
         changes += _changes("data", before.get("dataset_used"), used)
+        changes += _changes("user_files", before.get("user_files"), files)
         if changes:
             raise InputError(
                 f"{folder.path} holds a study with other settings; use --fresh to start over, or "
@@ -88,12 +90,21 @@ def _write_or_check(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset)
             )
     content |= {
         "dataset_used": used,
+        "user_files": files,
         "layer_names": list(spec.search_space),
         "versions": versions(),
     }
     folder.path.mkdir(parents=True, exist_ok=True)
     text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, default_flow_style=None)
     write_atomically(folder.study, text)
+
+
+def _user_files(spec: StudySpec) -> dict[str, str]:
+    """sha256 of the user's own files: their code is as much a setting as the study file's."""
+    named = [text.rpartition(":")[0] for text in (spec.model, spec.dataset.name) if ":" in text]
+    if spec.device.endswith(".yml"):
+        named.append(spec.device)
+    return {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in named}
 
 
 def _read_resolved(path: Path) -> Mapping[str, Any]:
@@ -143,7 +154,11 @@ def _check_network(spec: StudySpec, dataset: data.Dataset) -> None:
             f"{spec.model} gives an output of shape {outputs} for two images, "
             f"but {dataset.name} has {dataset.classes} classes"
         )
-    net.graph(shape)
+    graph = net.graph(shape)
+    unused = sorted(set(net.layers) - {call.name for call in graph.calls})
+    if unused:
+        raise InputError(f"{spec.model}: forward_ never uses layer {', '.join(unused)}")
+    net.quantize(dataset.train.images[:2])  # refuses now what no trial could compute
 
 
 def _new_network(spec: StudySpec) -> QuanNet:

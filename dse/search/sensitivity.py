@@ -81,7 +81,7 @@ def cheapest(choices: Mapping[str, Sequence[Choice]], budgets: Sequence[float]) 
                 losses[row, cost:] = least[: STEPS + 1 - cost] + choice.loss
         picked.append(losses.argmin(axis=0))
         least = losses.min(axis=0)
-    configs = []
+    configs: list[Config] = []
     for budget in budgets:
         left, config = int(budget / unit), {}
         feasible = np.isfinite(least[left])
@@ -115,7 +115,7 @@ def _layer_choices(
     found = []
     for ratio, bits in itertools.product(ratios.tolist(), widths):
         weight = scan.pruned(name, ratio)
-        integers = quantize_weights(weight, bits, wants_mid_rise(weight, bits))
+        integers = quantize_weights(weight, bits, wants_mid_rise(weight, bits, scan.sparse_storage))
         loss = scan.of_weights(name, integers.values * integers.scale[0])
         # activations cost no memory: the fewest bits that lose no more than the weights do
         fine = [b for b, lost in activations.items() if lost <= loss] or [max(activations)]
@@ -153,6 +153,7 @@ class _Losses:
 
     def __init__(self, net: QuanNet, images: Tensor) -> None:
         self._net, self._images = net, images
+        self.sparse_storage = net.sparse_storage
         self._graph = net.graph(tuple(images.shape[1:]))
         self._seen = observe(self._graph, net.layers, images, len(images))
         self._source = {call.name: self._graph.origin(call.source) for call in self._graph.calls}

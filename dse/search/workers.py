@@ -66,6 +66,7 @@ def load_context(
             f"{folder.baseline}: does not fit {spec.model}; use --fresh to start over ({error})"
         ) from error
     baseline.eval()
+    baseline.sparse_storage = any(name != "dense" for name in spec.storage)
     teacher = train.logits_of(baseline, dataset.train.images)
     return Context(spec, baseline, dataset, teacher, fpga.load_device(spec.device))
 

@@ -42,7 +42,7 @@ KEYS = (
     "budget",
     "parallel",
 )
-RECORDED = ("dataset_used", "layer_names", "versions")
+RECORDED = ("dataset_used", "layer_names", "user_files", "versions")
 """Keys that a run adds to the resolved study file it writes; not read."""
 
 BASELINE = TrainingSpec(epochs=8, lr=0.003)

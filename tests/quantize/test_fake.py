@@ -8,24 +8,19 @@ import pytest
 import torch
 from torch import Tensor
 
+from dse.config import LayerConfig
 from dse.integer.kernels import Evaluator, quantize_input
 from dse.prune import PruningTrainPlugin
 from dse.quantize.fake import FakeQuantized, round_to_grid, round_to_odd
 
-from .nets import SHAPE, SmallNet, images, small_net
+from .nets import SmallNet, images, small_net
 
 WIDTHS = [(8, 8), (16, 16), (4, 4), (2, 3), (1, 2), (1, 1)]
 
 
 def fake_of(net: SmallNet, weight_bits: int = 4, activation_bits: int = 4) -> FakeQuantized:
-    layers = net.layers
-    return FakeQuantized(
-        net.graph(SHAPE),
-        layers,
-        dict.fromkeys(layers, weight_bits),
-        dict.fromkeys(layers, activation_bits),
-        images(),
-    )
+    choice = LayerConfig(0.0, weight_bits, activation_bits)
+    return FakeQuantized(net, dict.fromkeys(net.layers, choice), images())
 
 
 def train(fake: FakeQuantized, steps: int, lr: float) -> None:
@@ -155,7 +150,10 @@ def test_widths_are_those_of_the_config() -> None:
     net = small_net()
     weight_bits = {"conv1": 3, "conv2": 1, "fc1": 5, "fc2": 16}
     activation_bits = {"conv1": 8, "conv2": 2, "fc1": 1, "fc2": 11}
-    fake = FakeQuantized(net.graph(SHAPE), net.layers, weight_bits, activation_bits, images())
+    config = {
+        name: LayerConfig(0.0, bits, activation_bits[name]) for name, bits in weight_bits.items()
+    }
+    fake = FakeQuantized(net, config, images())
     network = fake.to_integers()
     assert {layer.name: layer.weights.bits for layer in network.layers} == weight_bits
     read = {layer.name: network.input_grid_of(layer).bits for layer in network.layers}

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dse.errors import InputError
-from dse.quantize.weights import quantize_weights, weights_on_grid
+from dse.quantize.weights import quantize_weights, wants_mid_rise, weights_on_grid
 
 BITS = st.integers(1, 16)
 
@@ -96,3 +96,25 @@ def test_a_scale_per_row() -> None:
 def test_weights_that_are_not_finite_are_refused(value: float) -> None:
     with pytest.raises(InputError, match="weights must be finite"):
         quantize_weights(np.array([[1.0, value]]), 8, mid_rise=False)
+
+
+@pytest.mark.parametrize(
+    ("bits", "pruned", "sparse_storage", "expected"),
+    [
+        (1, 0.0, True, True),
+        (1, 0.0, False, True),  # {-1, +1} needs no zero
+        (1, 0.9, True, True),
+        (1, 0.9, False, False),  # a pruned weight must be stored, so zero must be a code
+        (2, 0.0, True, False),
+        (2, 0.4, True, False),
+        (2, 0.5, True, True),
+        (2, 0.9, False, False),
+        (3, 0.9, True, False),
+    ],
+)
+def test_the_mid_rise_grid_is_for_few_bits_and_absent_weights(
+    bits: int, pruned: float, sparse_storage: bool, expected: bool
+) -> None:
+    weight = np.ones((10, 10))
+    weight.reshape(-1)[: int(100 * pruned)] = 0
+    assert wants_mid_rise(weight, bits, sparse_storage) is expected

@@ -144,3 +144,38 @@ def test_only_the_front_is_scored_on_test(tmp_path: Path) -> None:
     prepare.score_front(context, folder)
     scored = [n for n in folder.finished() if folder.read_test_score(n)]
     assert scored == sorted(record.number for record in front_of(folder.read_trials()))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "        self.fc =",
+            "        self.spare = QuanLinear(3, 3)\n        self.fc =",
+            "forward_ never uses layer spare",
+        ),
+        (
+            "return self.fc(x.view(x.size()[0], -1))",
+            "return self.fc.relu(self.fc(x.view(x.size()[0], -1)))",
+            "fc: an output layer needs one scale and no ReLU",
+        ),
+    ],
+    ids=["unused layer", "ReLU at the end"],
+)
+def test_a_network_that_no_trial_could_compute_is_refused_before_training(
+    old: str, new: str, message: str, tmp_path: Path
+) -> None:
+    path = tiny.write(tmp_path)
+    (tmp_path / "net.py").write_text(tiny.NETWORK.replace(old, new))
+    folder = StudyFolder(tmp_path / "results")
+    with pytest.raises(InputError, match=message):
+        prepare.prepare(load_study(path), folder, lambda _: None)
+    assert not folder.baseline.exists()
+
+
+def test_a_changed_network_file_is_another_study(tmp_path: Path) -> None:
+    _, folder = tiny.prepared(tmp_path)
+    net = folder.path.parent / "net.py"
+    net.write_text(net.read_text() + "# changed\n")
+    with pytest.raises(InputError, match=r"user_files\..*net\.py: was '\w{64}', is '\w{64}'"):
+        prepare.prepare(load_study(folder.path.parent / "tiny.yml"), folder, lambda _: None)
