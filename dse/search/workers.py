@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import yaml
 from joblib.externals import loky
 
 from dse import data, fpga, models, train
@@ -57,6 +58,13 @@ def load_context(
 ) -> Context:
     """Dataset (unless at hand), baseline and teacher of a study, the same in every process."""
     dataset = dataset or load_data(spec)
+    recorded = yaml.load(folder.study.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
+    if dataset.fingerprint != recorded["dataset_used"]["fingerprint"]:
+        # a worker that cannot reach the data must not quietly go on with the fallback's
+        raise InputError(
+            f"this process finds other images than the study began with, {dataset.name} instead of "
+            f"{recorded['dataset_used']['name']}: {dataset.note or 'they changed'}"
+        )
     baseline = models.build(spec.model)
     try:
         state = torch.load(folder.baseline, weights_only=True, map_location="cpu")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dse import search
+from dse.errors import InputError
 from dse.search import workers
 from dse.search.workers import Task
 from dse.study.folder import StudyFolder, TrialRecord
@@ -96,3 +97,11 @@ def test_the_environment_of_the_user_is_put_back(
     with workers.executor(spec.workers, study[0], study[1]):
         assert workers.os.environ["OMP_NUM_THREADS"] == "1"
     assert dict(workers.os.environ) == before
+
+
+def test_a_process_that_finds_other_images_refuses_to_work(tmp_path: Path) -> None:
+    """As a worker would whose download fails: the fallback must not be taken in silence."""
+    context, folder = tiny.prepared(tmp_path)
+    other = replace(context.data, name="digits", fingerprint="f" * 64)
+    with pytest.raises(InputError, match="finds other images than the study began with, digits"):
+        workers.load_context(context.spec, folder, other)
