@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,14 @@ from dse.storage.model_state import INTEGER_SCALARS, LAYER_SCALARS, MODEL_SCALAR
 from dse.storage.yaml_write import FLOAT_HEAD, INTEGER_HEAD
 
 Array = npt.NDArray[Any]
+
+MAX_DEPTH = 50
+_DEEP_BLOCK = re.compile(rb"(?:[-?:][ \t]+){51}|^[ \t]{200}", re.MULTILINE)
+"""Block nesting beyond MAX_DEPTH: on one line, or by indentation."""
+
+MAX_ELEMENTS = 1 << 28
+"""A sparse tensor of a few bytes may claim any size; dense, this many take 2 GiB."""
+
 _Check = Callable[[Array, str], Array]
 
 
@@ -54,8 +63,13 @@ def load_model(path: str | PathLike[str]) -> ModelFile:
     Raises InputError, naming the place, for anything that is not one.
     """
     try:
+        text = Path(path).read_bytes()
+        if fault := _hostile(text):
+            raise InputError(f"{path}: {fault}")
         with _no_garbage_collection():
-            content = yaml.load(Path(path).read_bytes(), Loader=yaml.CSafeLoader)
+            content = yaml.load(text, Loader=yaml.CSafeLoader)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -67,6 +81,25 @@ def load_model(path: str | PathLike[str]) -> ModelFile:
         return ModelFile(head, {}, tuple(_float_layer(layer) for layer in layers))
     scalars = {key: _scalar(top, key) for key in MODEL_SCALARS}
     return ModelFile(head, scalars, tuple(_integer_layer(layer) for layer in layers))
+
+
+def _hostile(text: bytes) -> str | None:
+    """Why a file must not be parsed at all.
+
+    Aliases let a few lines stand for terabytes, and libyaml's stack overflows some ten thousand
+    levels down: neither has a place in a model, whose deepest value is a weight.
+    """
+    if b"&" in text or b"*" in text:
+        return "a model file holds no anchors or aliases ('&', '*')"
+    symbols = np.frombuffer(text, dtype=np.uint8)
+    steps = np.isin(symbols, _OPENING).astype(np.int8) - np.isin(symbols, _CLOSING).astype(np.int8)
+    nested = np.cumsum(steps, dtype=np.int64).max(initial=0)
+    if nested > MAX_DEPTH or _DEEP_BLOCK.search(text):
+        return f"is nested deeper than {MAX_DEPTH} levels"
+    return None
+
+
+_OPENING, _CLOSING = (np.frombuffer(symbols, dtype=np.uint8) for symbols in (b"[{", b"]}"))
 
 
 @contextmanager
@@ -112,6 +145,10 @@ def _tensor(fields: Fields, background: Array, check: _Check) -> Array:
         if array.shape != size:
             raise InputError(f"{fields.place}.data: has shape {array.shape}, but size is {size}")
         return array
+    if not size or math.prod(size) > MAX_ELEMENTS:
+        raise InputError(
+            f"{fields.place}.size: {size} is no tensor of at most {MAX_ELEMENTS} numbers"
+        )
     values = check(_vector(fields, "values"), fields.at("values"))
     positions = _positions(fields, size)
     if not len(values) == len(positions) == fields.integer("nnz"):

@@ -236,7 +236,7 @@ WEIGHT = ("layers", 1, "weight")
         ("dense", (*WEIGHT, "size"), [-2, -5], "size: expected integers from 0 up"),
         ("dense", (*WEIGHT, "data"), [[1, 2], [3]], "data: lists of different lengths"),
         ("dense", (*WEIGHT, "data"), "text", "data: expected integers"),
-        ("dense", (*WEIGHT, "data"), [[0.5] * 5] * 2, "data: expected integers"),
+        ("dense", (*WEIGHT, "data"), [[0.5] * 5, [0.25] * 5], "data: expected integers"),
         ("dense", ("layers", 0, "mn"), "x", "mn: expected integers"),
         ("coo", (*WEIGHT, "nnz"), 99, "indices, values and nnz do not agree"),
         ("coo", (*WEIGHT, "values"), [], "indices, values and nnz do not agree"),
