@@ -27,9 +27,10 @@ def wants_mid_rise(weight: Floats, bits: int, sparse_storage: bool) -> bool:
     """Whether the mid-rise grid serves these weights better.
 
     At one bit always: {-1, +1}. At two bits when at least half of them are pruned: the affine grid
-    spends one of its four codes on a zero that a sparse format does not store; unpruned, the affine
-    grid's own zeros are worth more (`benchmarks/recipe.py`, docs/compression.md). Without sparse
-    storage a pruned weight cannot be absent, so a layer that has any needs the affine grid.
+    spends one of its four codes on a zero that a sparse format does not store. That pays after some
+    epochs of finetuning (docs/compression.md); unpruned, the affine grid's zeros are worth more.
+    Without sparse storage a pruned weight cannot be absent, so a layer that has any needs the
+    affine grid.
     """
     kept = int(np.count_nonzero(weight))
     if kept < weight.size and not sparse_storage:

@@ -108,7 +108,7 @@ def resolved(spec: StudySpec) -> dict[str, Any]:
 
 
 def _study(section: Section, path: Path) -> StudySpec:
-    section.known_keys(*KEYS, *RECORDED)
+    section.known_keys(*KEYS, passed_over=RECORDED)
     folder = path.parent
     model, layers = _model(section, folder)
     trials, timeout_s = _budget(section.section("budget"))

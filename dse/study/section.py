@@ -54,10 +54,10 @@ class Section:
         """The value as it is; None when absent."""
         return self.values.get(key)
 
-    def known_keys(self, *known: str) -> None:
-        """Note every key but these."""
+    def known_keys(self, *known: str, passed_over: tuple[str, ...] = ()) -> None:
+        """Note every key but these and those `passed_over`, which nobody needs to know."""
         for key in self.values:
-            if key not in known:
+            if key not in known and key not in passed_over:
                 self.wrong(shown_key(key), f"unknown key{nearest(shown_key(key), known)}")
 
     def section(self, key: str) -> Section:
