@@ -27,8 +27,8 @@ def wants_mid_rise(weight: Floats, bits: int, sparse_storage: bool) -> bool:
     """Whether the mid-rise grid serves these weights better.
 
     At one bit always: {-1, +1}. At two bits when at least half of them are pruned: the affine grid
-    spends one of its four codes on a zero that a sparse format does not store. Post-training that is
-    worth two points at 90 % pruned; finetuned, it is within the noise (docs/compression.md).
+    spends one of its four codes on a zero that a sparse format does not store. Post-training that
+    is worth two points at 90 % pruned; finetuned, it is within the noise (docs/compression.md).
     Without sparse storage a pruned weight cannot be absent, so a layer that has any needs the
     affine grid.
     """
