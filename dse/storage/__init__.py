@@ -4,6 +4,7 @@ from dse.storage.checkpoint import save_quan_model, save_sparse_model
 from dse.storage.model_manifest import load, manifest
 from dse.storage.packed import PackedLayer, PackedModel, pack
 from dse.storage.yaml_read import LayerFile, ModelFile, load_model
+from dse.storage.yaml_state import load_state
 from dse.storage.yaml_write import write_yaml_models
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "PackedModel",
     "load",
     "load_model",
+    "load_state",
     "manifest",
     "pack",
     "save_quan_model",

@@ -17,6 +17,9 @@ State = Mapping[str, npt.NDArray[Any]]
 REAL_SCALARS = ("ins", "outs", "ws", "bs")
 INTEGER_SCALARS = ("inz", "outz", "wz", "bz", "mn", "mqm0", "n_bits")
 LAYER_SCALARS = ("ins", "inz", "outs", "outz", "ws", "wz", "bs", "bz", "mn", "mqm0", "n_bits")
+OUR_SCALARS = ("weight_bits", "activation_bits", "output_bits", "mid_rise")
+"""What we write beside the seed's keys; a file of the seed's has none of them."""
+
 MODEL_SCALARS = ("ins", "inz", "outs", "outz")
 
 _TENSORS = ("weight", "bias", "quan_weight", "quan_bias")

@@ -18,7 +18,14 @@ import yaml
 
 from dse.errors import InputError
 from dse.storage.fields import Fields
-from dse.storage.model_state import INTEGER_SCALARS, LAYER_SCALARS, MODEL_SCALARS, integers, reals
+from dse.storage.model_state import (
+    INTEGER_SCALARS,
+    LAYER_SCALARS,
+    MODEL_SCALARS,
+    OUR_SCALARS,
+    integers,
+    reals,
+)
 from dse.storage.yaml_write import FLOAT_HEAD, INTEGER_HEAD
 
 Array = npt.NDArray[Any]
@@ -124,6 +131,7 @@ def _float_layer(layer: Fields) -> LayerFile:
 
 def _integer_layer(layer: Fields) -> LayerFile:
     scalars = {key: _scalar(layer, key) for key in LAYER_SCALARS}
+    scalars |= {key: _scalar(layer, key) for key in OUR_SCALARS if key in layer.content}
     weight = _tensor(layer.fields("weight"), scalars["wz"], integers)
     found = layer.optional("bias")
     bias = None if found is None else _tensor(found, scalars["bz"], integers)
@@ -131,7 +139,7 @@ def _integer_layer(layer: Fields) -> LayerFile:
 
 
 def _scalar(fields: Fields, key: str) -> Array:
-    check: _Check = integers if key in INTEGER_SCALARS else reals
+    check: _Check = integers if key in (*INTEGER_SCALARS, *OUR_SCALARS) else reals
     return check(_array(fields.get(key), fields.at(key)), fields.at(key))
 
 
