@@ -34,6 +34,9 @@ MAX_DEPTH = 50
 _DEEP_BLOCK = re.compile(rb"(?:[-?:][ \t]+){51}|^[ \t]{200}", re.MULTILINE)
 """Block nesting beyond MAX_DEPTH: on one line, or by indentation."""
 
+MAX_BYTES = 1 << 28
+"""Parsed, a number in a list takes some twenty times its text; ten million weights are 40 MB."""
+
 MAX_ELEMENTS = 1 << 28
 """A sparse tensor of a few bytes may claim any size; dense, this many take 2 GiB."""
 
@@ -70,6 +73,11 @@ def load_model(path: str | PathLike[str]) -> ModelFile:
     Raises InputError, naming the place, for anything that is not one.
     """
     try:
+        if (size := Path(path).stat().st_size) > MAX_BYTES:
+            raise InputError(
+                f"{path}: has {size:,} bytes, and YAML models are read up to {MAX_BYTES:,}; write "
+                "large networks with binary_int, or as the packed model"
+            )
         text = Path(path).read_bytes()
         if fault := _hostile(text):
             raise InputError(f"{path}: {fault}")

@@ -50,6 +50,16 @@ def test_hostile_files_are_refused_without_parsing_them_to_death(
         load_model(path)
 
 
+def test_a_file_too_large_to_parse_is_refused_unread(tmp_path: Path) -> None:
+    path = tmp_path / "model.yml"
+    with path.open("wb") as file:
+        file.truncate(1 << 40)  # a hole: takes no space
+    with pytest.raises(
+        InputError, match="has 1,099,511,627,776 bytes, and YAML models are read up"
+    ):
+        load_model(path)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Every kind of file of a small network."""
