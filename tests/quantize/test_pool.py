@@ -10,14 +10,15 @@ from dse.integer.network import MaxPool
 from dse.quantize.pool import max_pool
 
 
-@pytest.mark.parametrize("kernel", [(2, 2), (3, 3), (3, 2), (1, 1)])
 @pytest.mark.parametrize("stride", [(2, 2), (1, 1), (2, 3)])
-@pytest.mark.parametrize("padding", [(0, 0), (1, 1)])
+@pytest.mark.parametrize(
+    ("kernel", "padding"),
+    [(kernel, (0, 0)) for kernel in ((2, 2), (3, 3), (3, 2), (1, 1))]
+    + [(kernel, (1, 1)) for kernel in ((2, 2), (3, 3), (3, 2))],
+)
 def test_values_and_gradients_are_torchs(
     kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
 ) -> None:
-    if max(padding) > min(kernel) // 2:
-        return  # torch refuses it
     generator = torch.Generator().manual_seed(0)
     # few distinct values, so that windows hold equal maxima
     x = torch.randint(0, 3, (3, 2, 11, 13), generator=generator).float().requires_grad_()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dse.config import Config, LayerConfig
 from dse.search import sampler
+from dse.study import load
 from dse.study.spec import BitChoices, LayerSpace, RatioRange, SearchSpace
 
 widths = st.sets(st.integers(1, 16), min_size=1).map(lambda bits: BitChoices(tuple(sorted(bits))))
@@ -110,3 +111,7 @@ def test_each_trial_number_has_random_numbers_of_its_own() -> None:
         return sampler.suggest(study.ask(), SPACE)
 
     assert len({str(first(number)) for number in range(8)}) == 8
+
+
+def test_a_study_file_may_name_exactly_these_samplers() -> None:
+    assert set(load.SAMPLERS) == set(sampler.SAMPLERS)
