@@ -35,11 +35,11 @@ def absolute_reference(reference: str, folder: Path) -> str:
     raise InputError(f"no file {file!r} in {Path.cwd()} or {folder.resolve()}")
 
 
-def find_file(name: str, folder: Path) -> Path | None:
+def find_file(name: str, folder: Path, may_be_folder: bool = False) -> Path | None:
     """Absolute path of a file sought from the current directory, then from `folder`."""
     for candidate in (Path(name), folder / name):
         try:
-            if candidate.is_file():
+            if candidate.is_file() or (may_be_folder and candidate.is_dir()):
                 return candidate.resolve()
         except OSError:  # such as a name too long for the file system
             continue

@@ -201,11 +201,13 @@ def _data_path(entry: Section, name: str, folder: Path) -> str | None:
     if not takes_path:
         entry.wrong("path", f"dataset {shown(name)} takes no path, but got {shown(path)}")
         return None
-    return _existing_file(entry, "path", path, folder)
+    return _existing_file(entry, "path", path, folder, may_be_folder=True)
 
 
-def _existing_file(section: Section, key: str, text: str, folder: Path) -> str | None:
-    file = find_file(text, folder)
+def _existing_file(
+    section: Section, key: str, text: str, folder: Path, may_be_folder: bool = False
+) -> str | None:
+    file = find_file(text, folder, may_be_folder)
     if file is None:
         section.wrong(key, f"no file {shown(text)} in {Path.cwd()} or {folder.resolve()}")
     return None if file is None else str(file)
