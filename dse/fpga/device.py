@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ class Device:
     none; `lutram` (LUTs that can be writable memory) is None where the vendor's number is unknown.
     `clock_hz` is the clock designs are assumed to meet, `memory_bandwidth_bytes_per_s` the peak of
     external memory, `board_power_w` the mean power measured on the board; None where unknown.
+    `sources` says where each number is from.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Device:
     lutram: int | None = None
     memory_bandwidth_bytes_per_s: float | None = None
     board_power_w: float | None = None
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
     def available(self) -> Mapping[str, int]:
@@ -84,7 +86,8 @@ def _read(path: Path) -> Device:
     values = _values(content, mistakes)
     if mistakes:
         raise InputError("\n  ".join([str(path), *mistakes]))
-    return Device(name=path.stem, **values)
+    sources = {key: str(content[key]["source"]) for key in values}
+    return Device(name=path.stem, sources=sources, **values)
 
 
 def _values(content: object, mistakes: list[str]) -> dict[str, Any]:

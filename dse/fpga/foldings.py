@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 
-from dse.errors import InputError
+from dse.errors import InputError, nearest
 from dse.fpga import sparse
 from dse.fpga.arithmetic import tree_levels
 from dse.fpga.memory import Array, ceil_div
@@ -46,10 +46,7 @@ def enumerate_foldings(workloads: Sequence[LayerWorkload], folding: Folding | No
 
     Raises InputError when `folding` names no layer or does not divide its layer.
     """
-    names = [workload.name for workload in workloads]
-    for name in folding or {}:
-        if name not in names:
-            raise InputError(f"folding.{name}: no such layer (known: {', '.join(names)})")
+    check_names(workloads, folding)
     blocks = []
     for index, workload in enumerate(workloads):
         given = None if folding is None else folding.get(workload.name)
@@ -57,6 +54,14 @@ def enumerate_foldings(workloads: Sequence[LayerWorkload], folding: Folding | No
     table = np.concatenate(blocks, axis=1)
     table = table[:, np.lexsort((table[-1], table[0]))]
     return Units(*table[:, _worthwhile(table[0], table[-1])])
+
+
+def check_names(workloads: Sequence[LayerWorkload], folding: Folding | None) -> None:
+    """Raise InputError when `folding` names a layer that is not among `workloads`."""
+    names = [workload.name for workload in workloads]
+    for name in folding or {}:
+        if name not in names:
+            raise InputError(f"folding.{name}: no such layer{nearest(name, names)}")
 
 
 def _worthwhile(layer: Array, cycles: Array) -> Array:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,18 +9,24 @@ import numpy as np
 from dse.fpga.device import RESOURCES, Device
 from dse.fpga.foldings import Folding, Units, enumerate_foldings
 from dse.fpga.memory import Array
-from dse.fpga.pool import input_pool_resources, pool_resources
-from dse.fpga.unit import gather, logic_choices, memory_choices
-from dse.fpga.workload import LayerWorkload
+from dse.fpga.unit import (
+    MULTIPLIERS,
+    WEIGHT_MEMORIES,
+    gather,
+    logic_choices,
+    memory_choices,
+)
+from dse.fpga.workload import NetworkWorkload
 
 
 @dataclass(frozen=True, eq=False)
 class Options:
     """Every way to build every layer.
 
-    Row i builds layer `units.layer[unit[i]]` with the folding of unit `unit[i]`, multipliers
-    MULTIPLIERS[multiplier[i]] and its weights in WEIGHT_MEMORIES[memory[i]]. `resources` has one
-    column per entry of RESOURCES; rows are sorted by layer, then cycles.
+    Row i builds layer `units.layer[unit[i]]` with the folding of unit `unit[i]`; `multiplier[i]`
+    and `memory[i]` index `multipliers` and `memories`, the names of what multiplies and of what
+    holds the weights, a unit's `word_bits` apiece; `computes` is indexed by `units.sparse`. `resources` has one column per entry of RESOURCES; rows are sorted by layer,
+    then cycles.
     """
 
     units: Units
@@ -31,6 +36,10 @@ class Options:
     cycles: Array
     resources: Array
     starts: Array
+    word_bits: Array
+    computes: tuple[str, ...] = ("dense", "sparse")
+    multipliers: tuple[str, ...] = MULTIPLIERS
+    memories: tuple[str, ...] = WEIGHT_MEMORIES
 
     def of_layer(self, index: int) -> slice:
         """The rows of one layer."""
@@ -38,28 +47,34 @@ class Options:
 
 
 def build_options(
-    workloads: Sequence[LayerWorkload], device: Device, folding: Folding | None
+    network: NetworkWorkload, device: Device, folding: Folding | None
 ) -> Options:
     """Options of all layers for `device`; `folding` fixes (PE, SIMD) of the layers it names.
 
     Raises InputError when `folding` names no layer or does not divide its layer.
     """
+    workloads = network.layers
     units = enumerate_foldings(workloads, folding)
     rows = gather(workloads, units, device)
     logic, memories = logic_choices(units, rows, device), memory_choices(units, rows, device)
     bounds = np.searchsorted(units.layer, np.arange(len(workloads) + 1))
-    pools = np.zeros((len(units.layer), len(RESOURCES)))
-    for index, workload in enumerate(workloads):
-        own = slice(bounds[index], bounds[index + 1])
-        for pool in workload.pools:
-            pools[own] += pool_resources(pool, units.pe[own], device)
-        for pool in workload.input_pools:
-            pools[own] += input_pool_resources(pool, device)
     possible = [[can & fits for fits, _ in memories] for can, _ in logic]
     # units come first, so the options inherit their order: by layer, then cycles
     unit, multiplier, memory = np.nonzero(np.moveaxis(np.array(possible), 2, 0))
-    needs = np.array([needs + pools for _, needs in logic])
+    needs = np.array([needs for _, needs in logic])
     takes = np.array([takes for _, takes in memories])
-    resources = np.ceil(needs[multiplier, unit] + takes[memory, unit])
+    forks = fork_resources(network, units.layer, units.pe)
+    resources = np.ceil(needs[multiplier, unit] + takes[memory, unit] + forks[unit])
     starts = np.searchsorted(unit, bounds)
-    return Options(units, unit, multiplier, memory, units.cycles[unit], resources, starts)
+    cycles = units.cycles[unit]
+    return Options(units, unit, multiplier, memory, cycles, resources, starts, rows.word_bits)
+
+
+def fork_resources(network: NetworkWorkload, index: Array, lanes: Array) -> Array:
+    """Resources of sending what units of layers `index` write, `lanes` channels a cycle, to every reader
+    after the first: a register per bit with its enable."""
+    more = [max(0, network.readers[layer.name] - 1) for layer in network.layers]
+    bits = [layer.output_bits for layer in network.layers]
+    needs = np.zeros((len(index), len(RESOURCES)))
+    needs[:, 0] = needs[:, 1] = lanes * (np.array(more) * np.array(bits))[index]
+    return needs

@@ -9,10 +9,10 @@ import numpy as np
 from dse.fpga.arithmetic import WINDOW_CONTROL_LUT
 from dse.fpga.device import RESOURCES, Device
 from dse.fpga.memory import Array, buffer, ceil_div
-from dse.fpga.workload import Pool
+from dse.fpga.workload import StreamWorkload
 
 
-def pool_resources(pool: Pool, lanes: Array, device: Device) -> Array:
+def pool_resources(pool: StreamWorkload, lanes: Array, device: Device) -> Array:
     """Resources, shape (n, RESOURCES), of `pool` behind units that write `lanes` channels a cycle.
 
     A lane holds a comparator (two bits per LUT of the carry chain) and a selector (one LUT per bit)
@@ -33,8 +33,3 @@ def pool_resources(pool: Pool, lanes: Array, device: Device) -> Array:
     needs[:, 3] = blocks
     needs[:, 5] = luts
     return needs
-
-
-def input_pool_resources(pool: Pool, device: Device) -> Array:
-    """Resources of a pool on the network's input, which takes one pixel per cycle."""
-    return pool_resources(pool, np.array([pool.channels]), device)

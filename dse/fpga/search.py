@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from dse.fpga.device import RESOURCES, Device
 from dse.fpga.memory import Array
 from dse.fpga.options import Options
+from dse.fpga.streams import StreamOptions
 
 _NEVER = 1e9
 
@@ -37,37 +39,46 @@ _SCAN = 32
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """One row of the options per layer, and whether their sum fits."""
+    """One row of the options per layer, one of its own per stream, and whether their sum fits."""
 
     rows: Array
+    streams: tuple[int, ...]
     fits: bool
 
 
-def choose(options: Options, device: Device, goal_cycles: int | None, floor_cycles: int) -> Choice:
+def choose(
+    table: tuple[Options, Sequence[StreamOptions]],
+    device: Device,
+    goal_cycles: int | None,
+    floor_cycles: int,
+) -> Choice:
     """The cheapest options that reach `goal_cycles`, or without a goal the fastest that fit.
 
     For a target of cycles, each layer takes its cheapest option that meets the target, under each
-    of several price vectors; the target is as small as the budget allows. Nothing is gained below
+    of several price vectors, and each stream the fewest lanes; the target is as small as the budget
+    allows. Nothing is gained below
     `floor_cycles`, the cycles the input and output need. A goal that cannot be reached within the
     budget gives the fastest that fits. If nothing fits, the choice is the one that overshoots least
     at the slowest target.
     """
-    search = _Search(options, device)
-    targets = search.targets
+    search = _Search(*table, device)
+    slowest = int(search.targets[-1])
     fastest = search.fastest()
     if fastest is None:
-        return Choice(search.best(int(targets[-1])), False)
-    wanted = min(max(fastest, floor_cycles, goal_cycles or 0), int(targets[-1]))
+        return search.choice(slowest, False)
+    wanted = min(max(fastest, floor_cycles, goal_cycles or 0), slowest)
     if search.fitting(np.array([wanted])).any():
         fastest = wanted
-    return Choice(search.best(fastest), True)
+    return search.choice(fastest, True)
 
 
 class _Search:
     """Per layer and price vector, the cheapest option for every prefix of ascending cycles."""
 
-    def __init__(self, options: Options, device: Device) -> None:
-        self.options = options
+    def __init__(
+        self, options: Options, streams: Sequence[StreamOptions], device: Device
+    ) -> None:
+        self.options, self.streams = options, streams
         self.limits = np.array([device.available.get(name, np.inf) for name in RESOURCES])
         prices = np.concatenate([_PRICES, _URAM_PRICES]) if device.uram else _PRICES
         # not a matrix product: it would wake the BLAS threads for microseconds of work
@@ -85,8 +96,10 @@ class _Search:
             rows.append(row + own.start)
             keys.append((layer * self.directions + price) * self.span + options.cycles[rows[-1]])
         self.keys, self.cheapest = np.concatenate(keys), np.concatenate(rows)
-        distinct = np.unique(options.cycles)
-        self.targets = distinct[distinct >= options.cycles[options.starts[:-1]].max()]
+        # a slowest stream may set the interval, so its cycles are targets, too
+        distinct = np.unique(np.concatenate([options.cycles, *(s.cycles for s in streams)]))
+        at_fastest = [*options.cycles[options.starts[:-1]], *(s.cycles[0] for s in streams)]
+        self.targets = distinct[distinct >= max(at_fastest)]
 
     def rows(self, targets: Array) -> Array:
         """Chosen option rows, shape (layers, prices, targets)."""
@@ -95,14 +108,16 @@ class _Search:
         rows: Array = self.cheapest[found].reshape(self.layers, self.directions, len(targets))
         return rows
 
-    def totals(self, rows: Array) -> Array:
-        """Resources of the sum over layers, shape (prices, targets, RESOURCES)."""
-        total: Array = self.options.resources[rows].sum(axis=0)
+    def totals(self, targets: Array) -> Array:
+        """Resources of all layers and streams, shape (prices, targets, RESOURCES)."""
+        total: Array = self.options.resources[self.rows(targets)].sum(axis=0)
+        for stream in self.streams:
+            total = total + stream.resources[stream.slowest(targets)]
         return total
 
     def fitting(self, targets: Array) -> Array:
         """Whether some price vector fits, per target."""
-        within = self.totals(self.rows(targets)) <= self.limits
+        within = self.totals(targets) <= self.limits
         return np.asarray(within.all(axis=2).any(axis=0))
 
     def fastest(self) -> int | None:
@@ -121,14 +136,15 @@ class _Search:
             targets = targets[(targets > below) & (targets <= best)]
         return None
 
-    def best(self, target: int) -> Array:
-        """Rows of the best price vector at `target`: what fits or overshoots least, then the
-        fastest, then the smallest sum of shares.
+    def choice(self, target: int, fits: bool) -> Choice:
+        """The best price vector at `target`: what fits or overshoots least, then the fastest, then
+        the smallest sum of shares.
         """
-        rows = self.rows(np.array([target]))[:, :, 0]
-        shares = self.totals(rows[:, :, None])[:, 0] / self.limits
+        targets = np.array([target])
+        rows = self.rows(targets)[:, :, 0]
+        shares = self.totals(targets)[:, 0] / self.limits
         overshoot = np.maximum(shares - 1, 0).sum(axis=1)
         slowest = self.options.cycles[rows].max(axis=0)
         order = np.lexsort((shares.sum(axis=1), slowest, overshoot))
-        chosen: Array = rows[:, int(order[0])]
-        return chosen
+        lanes = tuple(int(stream.slowest(targets)[0]) for stream in self.streams)
+        return Choice(rows[:, int(order[0])], lanes, fits)

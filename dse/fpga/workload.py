@@ -1,18 +1,22 @@
-"""Workloads: what the cost model needs to know about each layer of an integer network."""
+"""Workloads: a network as the cost model sees it, a graph of layers and of streams between them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
 
-import numpy as np
-
-from dse.errors import InputError, nearest
-from dse.integer import IntegerNetwork, IntegerWeights, Layer, MaxPool
+from dse.errors import InputError
 from dse.integer.grid import IntArray
 
 Size = tuple[int, int]
+
+INPUT = "input"
+"""Name of the network's input tensor, as in the integer network."""
+
+StreamKind = Literal["max_pool", "average_pool", "add", "concat", "upsample"]
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,12 @@ class Window:
     input_size: Size
     output_size: Size
 
+    @classmethod
+    def pixelwise(cls, size: Size, factor: Size = (1, 1)) -> Window:
+        """One output pixel per input pixel, or `factor` (y, x) copies of each."""
+        one = (1, 1)
+        return cls(one, one, (0, 0), one, size, (size[0] * factor[0], size[1] * factor[1]))
+
     @property
     def input_pixels(self) -> int:
         """Pixels read."""
@@ -36,20 +46,53 @@ class Window:
         """Pixels written."""
         return self.output_size[0] * self.output_size[1]
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether neighbouring windows share pixels."""
+        return self.stride[0] < self.kernel[0] or self.stride[1] < self.kernel[1]
+
 
 @dataclass(frozen=True)
-class Pool:
-    """A max pool over codes of `bits` bits in `channels` channels."""
+class StreamWorkload:
+    """A node without weights: codes stream in, codes stream out.
+
+    `channels` and `bits` are of what is written, `source_channels` and `source_bits` of what is
+    read, per source. `rescaled` counts the sources that are multiplied on their way in (add,
+    concat); `accumulator_bits` is the width of an add's or average pool's sums, and `requantizes`
+    says whether an average pool ends in codes. An upsampling has copies of its input pixels as its
+    output pixels.
+    """
 
     name: str
+    kind: StreamKind
+    sources: tuple[str, ...]
     channels: int
     bits: int
+    source_channels: tuple[int, ...]
+    source_bits: tuple[int, ...]
     window: Window
+    rescaled: int = 0
+    accumulator_bits: int = 0
+    requantizes: bool = False
+
+    def __post_init__(self) -> None:
+        if not len(self.sources) == len(self.source_channels) == len(self.source_bits):
+            raise ValueError(f"{self.name}: needs channels and bits of each of its sources")
+
+    @property
+    def pixels(self) -> int:
+        """Pixels read or written, whichever are more: each takes a cycle at least."""
+        return max(self.window.input_pixels, self.window.output_pixels)
+
+    @property
+    def widest_channels(self) -> int:
+        """Channels of a pixel, read or written."""
+        return max(self.channels, *self.source_channels)
 
 
 @dataclass(frozen=True, eq=False)
 class LayerWorkload:
-    """One layer as the hardware sees it, with the pools that follow it.
+    """A convolution or linear layer as the hardware sees it.
 
     A linear layer is a 1x1 convolution of one pixel. `row_nonzeros` (int64, shape (rows,)) counts
     the integer weights that are not zero per output channel. `activation_bits` is the width of the
@@ -57,10 +100,12 @@ class LayerWorkload:
     `dense_bits` is what one weight takes in a dense on-chip memory, `operand_bits` the signed width
     a dense multiplier sees, `sparse_operand_bits` that of a multiplier which gets non-zeros only
     (1 means +-1). `shifts` and `multipliers` count the distinct per-channel values, 0 without a
-    requantizer. `packed_bits` is the length of the layer in its `storage_format`.
+    requantizer. `packed_bits` is the length of the layer in its `storage_format`. `shares` names
+    the layer whose weights these are, where they are stored once and used again.
     """
 
     name: str
+    source: str
     linear: bool
     out_channels: int
     in_channels: int
@@ -79,8 +124,22 @@ class LayerWorkload:
     shifts: int
     storage_format: str
     packed_bits: int
-    pools: tuple[Pool, ...] = ()
-    input_pools: tuple[Pool, ...] = ()
+    shares: str | None = None
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the tensors read."""
+        return (self.source,)
+
+    @property
+    def channels(self) -> int:
+        """Channels written."""
+        return self.out_channels
+
+    @property
+    def bits(self) -> int:
+        """Width of what is written."""
+        return self.output_bits
 
     @property
     def columns(self) -> int:
@@ -107,112 +166,62 @@ class LayerWorkload:
         """Whether every multiplier is an XNOR: weights +-1 without holes and 1-bit codes."""
         return self.operand_bits == 1 and self.activation_bits == 1
 
+
+Node = LayerWorkload | StreamWorkload
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkWorkload:
+    """Layers and streams in topological order over one image of `input_channels` x `input_size`.
+
+    The last node's tensor is the output. Raises InputError when a node reads what no earlier node
+    makes, or when there is no layer.
+    """
+
+    input_channels: int
+    input_size: Size
+    input_bits: int
+    nodes: tuple[Node, ...]
+
+    def __post_init__(self) -> None:
+        known = {INPUT}
+        for node in self.nodes:
+            for source in node.sources:
+                if source not in known:
+                    raise InputError(f"{node.name} reads {source!r}, which no earlier node makes")
+            known.add(node.name)
+        if not self.layers:
+            raise InputError("the network has no layer with weights; there is nothing to fold")
+
+    @cached_property
+    def layers(self) -> tuple[LayerWorkload, ...]:
+        """The nodes that hold weights, in order."""
+        return tuple(node for node in self.nodes if isinstance(node, LayerWorkload))
+
+    @cached_property
+    def streams(self) -> tuple[StreamWorkload, ...]:
+        """The nodes without weights, in order."""
+        return tuple(node for node in self.nodes if isinstance(node, StreamWorkload))
+
+    @cached_property
+    def readers(self) -> Mapping[str, int]:
+        """How many nodes read each tensor; the output also leaves the device."""
+        counts = dict.fromkeys((INPUT, *(node.name for node in self.nodes)), 0)
+        for node in self.nodes:
+            for source in node.sources:
+                counts[source] += 1
+        counts[self.nodes[-1].name] += 1
+        return counts
+
     @property
-    def output_values(self) -> int:
-        """Values the layer writes per image, after its pools."""
-        window = self.pools[-1].window if self.pools else self.window
-        return self.out_channels * window.output_pixels
+    def input_pixels(self) -> int:
+        """Pixels of an image."""
+        return self.input_size[0] * self.input_size[1]
 
-
-def describe(
-    network: IntegerNetwork, packed: Mapping[str, tuple[str, int]]
-) -> tuple[LayerWorkload, ...]:
-    """Workloads of the layers of `network`, in order.
-
-    `packed` maps every layer to its storage format's name and its packed weight bits. Raises
-    InputError when a layer is missing there, or when the network is not a chain: the dataflow
-    template has one stream from the input to the output.
-    """
-    workloads: list[LayerWorkload] = []
-    input_pools: tuple[Pool, ...] = ()
-    previous = "input"
-    for node in network.nodes:
-        if node.inputs != (previous,):
-            raise InputError(
-                f"{node.name} reads {', '.join(node.inputs)}; the dataflow template needs a chain "
-                f"(expected {previous})"
-            )
-        previous = node.name
-        if isinstance(node, Layer):
-            if node.name not in packed:
-                hint = nearest(node.name, packed)
-                raise InputError(f"no packed size for layer {node.name!r}{hint}")
-            workloads.append(_workload(network, node, packed[node.name]))
-        elif isinstance(node, MaxPool):
-            pool = _pool(network, node)
-            if workloads:
-                last = workloads[-1]
-                workloads[-1] = replace(last, pools=(*last.pools, pool))
-            else:
-                input_pools = (*input_pools, pool)
-    if not workloads:
-        raise InputError("the network has no layer with weights; there is nothing to fold")
-    workloads[0] = replace(workloads[0], input_pools=input_pools)
-    return tuple(workloads)
-
-
-def _workload(network: IntegerNetwork, layer: Layer, packed: tuple[str, int]) -> LayerWorkload:
-    weights, requantizer = layer.weights, layer.requantizer
-    rows = weights.values.reshape(layer.rows, -1)
-    dense_bits, operand_bits, sparse_bits = _widths(weights)
-    bits = network.bounds[layer.name].bits
-    groups = layer.geometry.groups if layer.geometry else 1
-    return LayerWorkload(
-        name=layer.name,
-        linear=layer.geometry is None,
-        out_channels=layer.rows,
-        in_channels=weights.shape[1] * groups,
-        groups=groups,
-        window=_window(network, layer),
-        row_nonzeros=np.count_nonzero(rows, axis=1).astype(np.int64),
-        weight_bits=weights.bits,
-        mid_rise=weights.mid_rise,
-        dense_bits=dense_bits,
-        operand_bits=operand_bits,
-        sparse_operand_bits=sparse_bits,
-        activation_bits=network.input_grid_of(layer).bits,
-        output_bits=requantizer.grid.bits if requantizer else bits,
-        accumulator_bits=bits,
-        multipliers=len(np.unique(requantizer.multiplier)) if requantizer else 0,
-        shifts=len(np.unique(requantizer.shift)) if requantizer else 0,
-        storage_format=packed[0],
-        packed_bits=packed[1],
-    )
-
-
-def _widths(weights: IntegerWeights) -> tuple[int, int, int]:
-    """(stored bits of a weight, signed operand width dense, the same for non-zeros only).
-
-    Affine: the signed width of the integer weights that occur, at least 2 since width 1 means +-1.
-    Mid-rise: odd integers of b + 1 bits, +-1 at b = 1; an absent weight has no code, so a dense
-    memory that has holes stores b + 1 bits.
-    """
-    if weights.mid_rise:
-        bits = 1 if weights.bits == 1 else weights.bits + 1
-        if weights.nonzeros == weights.values.size:
-            return weights.bits, bits, bits
-        return weights.bits + 1, weights.bits + 1, bits
-    low, high = int(weights.values.min(initial=0)), int(weights.values.max(initial=0))
-    bits = max(2, 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length()))
-    return weights.bits, bits, bits
-
-
-def _window(network: IntegerNetwork, layer: Layer) -> Window:
-    one = (1, 1)
-    if layer.geometry is None:
-        return Window(one, one, (0, 0), one, one, one)
-    shape, (_, y, x) = network.shapes[layer.name], network.shapes[layer.source]
-    kernel = (layer.weights.shape[2], layer.weights.shape[3])
-    geometry = layer.geometry
-    return Window(
-        kernel, geometry.stride, geometry.padding, geometry.dilation, (y, x), (shape[1], shape[2])
-    )
-
-
-def _pool(network: IntegerNetwork, pool: MaxPool) -> Pool:
-    (channels, y, x), out = network.shapes[pool.source], network.shapes[pool.name]
-    grid = network.grids[pool.source]
-    if grid is None:
-        raise InputError(f"{pool.name} pools accumulators; the dataflow template pools codes")
-    window = Window(pool.kernel, pool.stride, pool.padding, (1, 1), (y, x), (out[1], out[2]))
-    return Pool(pool.name, channels, grid.bits, window)
+    @property
+    def boundary_bytes(self) -> int:
+        """Bytes per image over the device boundary: input codes and output values, each packed."""
+        last = self.nodes[-1]
+        read = self.input_channels * self.input_pixels * self.input_bits
+        written = last.channels * last.window.output_pixels * last.bits
+        return -(-read // 8) + -(-written // 8)

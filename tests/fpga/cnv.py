@@ -1,4 +1,4 @@
-"""CNV-W1A1 of BNN-PYNQ as workloads, with the folding of the measured build."""
+"""CNV-W1A1 of BNN-PYNQ as a workload, with the folding of the measured build."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dse.fpga import LayerWorkload, Pool, Window
+from dse.fpga import LayerWorkload, NetworkWorkload, StreamWorkload, Window
+from dse.fpga.workload import Node
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -18,20 +19,33 @@ def golden(name: str) -> list[dict[str, str]]:
     return list(csv.DictReader(line for line in lines if not line.startswith("#")))
 
 
-def cnv_w1a1() -> tuple[tuple[LayerWorkload, ...], dict[str, tuple[int, int]]]:
-    """(workloads, folding)."""
+def cnv_w1a1() -> tuple[NetworkWorkload, dict[str, tuple[int, int]]]:
+    """(workload, folding)."""
     rows = golden("cnv_w1a1")
     folding = {f"layer{row['layer']}": (int(row["pe"]), int(row["simd"])) for row in rows}
-    return tuple(_workload(row) for row in rows), folding
+    nodes: list[Node] = []
+    for row in rows:
+        source = nodes[-1].name if nodes else "input"
+        nodes.append(_layer(row, source))
+        if row["pool"] == "1":
+            nodes.append(_pool(nodes[-1]))
+    return NetworkWorkload(3, (32, 32), 8, tuple(nodes)), folding
 
 
-def _workload(row: dict[str, str]) -> LayerWorkload:
+def _pool(layer: Node) -> StreamWorkload:
+    channels, (y, x) = layer.channels, layer.window.output_size
+    window = Window((2, 2), (2, 2), (0, 0), (1, 1), (y, x), (y // 2, x // 2))
+    name = f"pool.{layer.name}"
+    return StreamWorkload(name, "max_pool", (layer.name,), channels, 1, (channels,), (1,), window)
+
+
+def _layer(row: dict[str, str], source: str) -> LayerWorkload:
     kernel, size, last = int(row["kernel"]), int(row["in_size"]), row["layer"] == "8"
     out = size - kernel + 1
     one, rows, columns = (1, 1), int(row["out_channels"]), int(row["in_channels"]) * kernel**2
-    pool = Window((2, 2), (2, 2), (0, 0), one, (out, out), (out // 2, out // 2))
     return LayerWorkload(
         name=f"layer{row['layer']}",
+        source=source,
         linear=size == 1,
         out_channels=rows,
         in_channels=int(row["in_channels"]),
@@ -50,5 +64,4 @@ def _workload(row: dict[str, str]) -> LayerWorkload:
         shifts=0 if last else 1,
         storage_format="dense",
         packed_bits=rows * columns,
-        pools=(Pool("pool", rows, 1, pool),) if row["pool"] == "1" else (),
     )

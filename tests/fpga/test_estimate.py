@@ -43,7 +43,7 @@ def test_cnv_latency_is_within_15_percent_of_the_board() -> None:
 def test_given_folding_is_used_and_cycles_follow_the_formula() -> None:
     workloads, folding = cnv_w1a1()
     report = estimate(workloads, DEVICE, folding=folding)
-    for workload, layer in zip(workloads, report.layers, strict=True):
+    for workload, layer in zip(workloads.layers, report.layers, strict=True):
         assert (layer.pe, layer.simd) == folding[layer.name]
         words = workload.out_channels // layer.pe * workload.columns // layer.simd
         assert layer.cycles == words * workload.window.output_pixels
@@ -62,8 +62,12 @@ def test_smallest_folding_takes_one_cycle_per_mac() -> None:
 
 def test_totals_are_sums_and_bytes_are_inputs_and_outputs() -> None:
     report = _lenet(Bits(4, 4))
-    for name in ("lut", "ff", "dsp", "bram18", "uram", "macs", "nonzeros", "packed_bits"):
+    for name in ("macs", "nonzeros", "packed_bits"):
         assert getattr(report, name) == sum(getattr(layer, name) for layer in report.layers)
+    for name in ("lut", "ff", "dsp", "bram18", "uram", "lutram"):
+        each = [getattr(one, name) for one in (*report.layers, *report.parts)]
+        assert getattr(report, name) == sum(each)
+    assert [part.name for part in report.parts] == ["pool1", "pool2"]
     # 784 codes of 4 bits; 10 accumulators: 84 * 8 * 15 and more need 15 bits
     network = lenet5(Bits(4, 4))
     bits = network.bounds["fc2"].bits
@@ -145,7 +149,7 @@ def test_never_faster_than_the_multipliers_allow(
 ) -> None:
     report = _lenet(Bits(weights, activations, density, weights == 1), form)
     network = lenet5(Bits(weights, activations, density, weights == 1))
-    for layer, workload in zip(report.layers, describe(network, packed(network)), strict=True):
+    for layer, workload in zip(report.layers, describe(network, packed(network)).layers, strict=True):
         pixels = workload.window.output_pixels
         work = layer.macs if layer.compute == "dense" else layer.nonzeros * pixels
         assert layer.cycles >= work / (layer.pe * layer.simd)
@@ -199,7 +203,7 @@ def test_depthwise_and_strided_layers_are_covered() -> None:
     assert report.macs == 8 * 9 * 64
     # fully parallel, the 256 input pixels bind, not the 64 output pixels
     assert report.initiation_interval_cycles == 256
-    assert report.layers[0].binds == "input"
+    assert report.layers[0].binds == "memory_port"
 
 
 def test_mid_rise_binary_network_is_the_cheapest() -> None:

@@ -56,7 +56,7 @@ def test_more_nonzeros_never_take_fewer_cycles(nonzeros: list[int], data: st.Dat
 @pytest.mark.parametrize("form", ["csr", "bitmap"])
 def test_entry_bits_share_the_whole_packed_layer(form: str) -> None:
     network = lenet5(Bits(4, 4, 0.1))
-    for workload in describe(network, packed(network, form)):
+    for workload in describe(network, packed(network, form)).layers:
         assert can_skip_zeros(workload)
         spare = entry_bits(workload) * workload.nonzeros - workload.packed_bits
         assert 0 <= spare < workload.nonzeros
@@ -65,7 +65,7 @@ def test_entry_bits_share_the_whole_packed_layer(form: str) -> None:
 
 def test_dense_storage_cannot_skip_zeros() -> None:
     network = lenet5(Bits(4, 4, 0.1))
-    assert not any(can_skip_zeros(workload) for workload in describe(network, packed(network)))
+    assert not any(can_skip_zeros(workload) for workload in describe(network, packed(network)).layers)
 
 
 @pytest.mark.parametrize(("bits", "ratio"), [(2, 3.7), (4, 3.2), (8, 2.0)])

@@ -1,0 +1,143 @@
+"""Describe: from an integer network and its packed sizes to the workload the cost model reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from dse.errors import InputError, nearest
+from dse.fpga.workload import (
+    INPUT,
+    LayerWorkload,
+    NetworkWorkload,
+    Node,
+    Size,
+    StreamWorkload,
+    Window,
+)
+from dse.integer import IntegerNetwork, IntegerWeights, Layer, MaxPool, Reshape
+from dse.integer.grid import IntArray
+
+
+def describe(network: IntegerNetwork, packed: Mapping[str, tuple[str, int]]) -> NetworkWorkload:
+    """Workload of `network`, reshapes dissolved: they move no code.
+
+    `packed` maps every layer to its storage format's name and its packed weight bits. Raises
+    InputError when a layer is missing there, or the network has none.
+    """
+    reader = _Reader(network, packed)
+    nodes = tuple(reader.node(node) for node in network.nodes if not isinstance(node, Reshape))
+    channels, size = reader.image(INPUT)
+    return NetworkWorkload(channels, size, network.input_grid.bits, nodes)
+
+
+class _Reader:
+    """What is asked of a network, tensor by tensor."""
+
+    def __init__(self, network: IntegerNetwork, packed: Mapping[str, tuple[str, int]]) -> None:
+        self.network, self.packed = network, packed
+        self.origins = {INPUT: INPUT}
+        self.widths = {INPUT: network.input_grid.bits}
+        for node in network.nodes:
+            same = isinstance(node, Reshape)
+            self.origins[node.name] = self.origins[node.inputs[0]] if same else node.name
+            grid = network.grids[node.name]
+            if grid is not None:
+                self.widths[node.name] = grid.bits
+            elif node.name in network.bounds:
+                self.widths[node.name] = network.bounds[node.name].bits
+            else:
+                self.widths[node.name] = self.widths[node.inputs[0]]
+
+    def image(self, tensor: str) -> tuple[int, Size]:
+        """(channels, (height, width)); a vector is one pixel."""
+        shape = self.network.shapes[tensor]
+        return shape[0], ((shape[1], shape[2]) if len(shape) == 3 else (1, 1))
+
+    def node(self, node: Layer | MaxPool) -> Node:
+        """The workload of a node that is not a reshape."""
+        return self.layer(node) if isinstance(node, Layer) else self.stream(node)
+
+    def stream(self, node: MaxPool) -> StreamWorkload:
+        """The workload of a node without weights."""
+        channels, size = self.image(node.name)
+        sources = [self.image(source) for source in node.inputs]
+        window = Window(
+            node.kernel, node.stride, node.padding, (1, 1), sources[0][1], size
+        )
+        return StreamWorkload(
+            name=node.name,
+            kind="max_pool",
+            sources=tuple(self.origins[source] for source in node.inputs),
+            channels=channels,
+            bits=self.widths[node.name],
+            source_channels=tuple(count for count, _ in sources),
+            source_bits=tuple(self.widths[source] for source in node.inputs),
+            window=window,
+        )
+
+    def layer(self, layer: Layer) -> LayerWorkload:
+        """The workload of a layer."""
+        weights, requantizer = layer.weights, layer.requantizer
+        if layer.name not in self.packed:
+            hint = nearest(layer.name, self.packed)
+            raise InputError(f"no packed size for layer {layer.name!r}{hint}")
+        dense_bits, operand_bits, sparse_bits = _widths(weights)
+        bits = self.network.bounds[layer.name].bits
+        groups = layer.geometry.groups if layer.geometry else 1
+        storage_format, packed_bits = self.packed[layer.name]
+        return LayerWorkload(
+            name=layer.name,
+            source=self.origins[layer.source],
+            linear=layer.geometry is None,
+            out_channels=layer.rows,
+            in_channels=weights.shape[1] * groups,
+            groups=groups,
+            window=self.window(layer),
+            row_nonzeros=_row_nonzeros(weights),
+            weight_bits=weights.bits,
+            mid_rise=weights.mid_rise,
+            dense_bits=dense_bits,
+            operand_bits=operand_bits,
+            sparse_operand_bits=sparse_bits,
+            activation_bits=self.widths[layer.source],
+            output_bits=requantizer.grid.bits if requantizer else bits,
+            accumulator_bits=bits,
+            multipliers=len(np.unique(requantizer.multiplier)) if requantizer else 0,
+            shifts=len(np.unique(requantizer.shift)) if requantizer else 0,
+            storage_format=storage_format,
+            packed_bits=packed_bits,
+        )
+
+    def window(self, layer: Layer) -> Window:
+        """How a layer slides; a linear layer does not."""
+        if layer.geometry is None:
+            return Window.pixelwise((1, 1))
+        geometry, kernel = layer.geometry, layer.weights.shape[2:]
+        (_, size), (_, out) = self.image(layer.source), self.image(layer.name)
+        return Window(
+            (kernel[0], kernel[1]), geometry.stride, geometry.padding, geometry.dilation, size, out
+        )
+
+
+def _row_nonzeros(weights: IntegerWeights) -> IntArray:
+    counts: IntArray = np.count_nonzero(weights.values.reshape(weights.shape[0], -1), axis=1)
+    return counts.astype(np.int64)
+
+
+def _widths(weights: IntegerWeights) -> tuple[int, int, int]:
+    """(stored bits of a weight, signed operand width dense, the same for non-zeros only).
+
+    Affine: the signed width of the integer weights that occur, at least 2 since width 1 means +-1.
+    Mid-rise: odd integers of b + 1 bits, +-1 at b = 1; an absent weight has no code, so a dense
+    memory that has holes stores b + 1 bits.
+    """
+    if weights.mid_rise:
+        bits = 1 if weights.bits == 1 else weights.bits + 1
+        if weights.nonzeros == weights.values.size:
+            return weights.bits, bits, bits
+        return weights.bits + 1, weights.bits + 1, bits
+    low, high = int(weights.values.min(initial=0)), int(weights.values.max(initial=0))
+    bits = max(2, 1 + max((-low - 1).bit_length() if low < 0 else 0, high.bit_length()))
+    return weights.bits, bits, bits

@@ -1,0 +1,154 @@
+"""Streams: resources of pools, adds, concats and upsamplings, for every number of lanes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from dse.fpga import arithmetic
+from dse.fpga.device import RESOURCES, Device
+from dse.fpga.memory import Array, buffer, ceil_div
+from dse.fpga.pool import pool_resources
+from dse.fpga.workload import StreamWorkload
+from dse.integer.requantize import MULTIPLIER_BITS
+
+_LUT, _FF, _DSP, _BRAM, _, _LUTRAM = range(len(RESOURCES))
+
+
+@dataclass(frozen=True, eq=False)
+class StreamOptions:
+    """A stream node at every number of lanes that differs in speed, fastest first.
+
+    `cycles` per image ascend; `resources` has a row per entry.
+    """
+
+    lanes: Array
+    cycles: Array
+    resources: Array
+
+    def slowest(self, targets: Array) -> Array:
+        """Index of the fewest lanes that meet each of `targets`; the most where none does."""
+        found: Array = np.searchsorted(self.cycles, targets, side="right") - 1
+        return np.maximum(found, 0)
+
+
+@lru_cache(maxsize=4096)
+def stream_options(
+    stream: StreamWorkload, fifo_pixels: tuple[int, ...], copies: int, device: Device
+) -> StreamOptions:
+    """Options of `stream`, whose sources wait in FIFOs of `fifo_pixels` pixels (none: ()), and
+    whose output is copied `copies` times for further readers.
+
+    A pixel of C channels takes ceil(C / lanes) cycles, so only the least lanes of every quotient
+    are of interest.
+    """
+    channels = stream.widest_channels
+    passes = np.arange(1, channels + 1)
+    lanes = np.unique(ceil_div(channels, passes))[::-1]
+    needs = _COSTS[stream.kind](stream, lanes, device)
+    for pixels, bits, count in zip(
+        fifo_pixels, stream.source_bits, stream.source_channels, strict=False
+    ):
+        # a pixel is kept whole, as many words of all lanes as it has channels for
+        words = pixels * ceil_div(count, lanes)
+        luts, blocks = buffer(lanes * bits, words, device)
+        # read and write counter, two LUTs per bit with the comparison for full and empty
+        needs[:, _LUT] += luts + 2 * np.ceil(np.log2(words + 1))
+        needs[:, _LUTRAM] += luts
+        needs[:, _BRAM] += blocks
+    # width converters on both sides are shift registers, one LUT and FF per bit (FINN)
+    widths = sum(stream.source_bits) + (1 + copies) * stream.bits
+    needs[:, _LUT] += lanes * widths
+    needs[:, _FF] += lanes * widths
+    cycles = stream.pixels * ceil_div(channels, lanes)
+    options = StreamOptions(lanes, cycles, np.ceil(needs))
+    for array in (options.lanes, options.cycles, options.resources):
+        array.setflags(write=False)
+    return options
+
+
+def _none(lanes: Array) -> Array:
+    return np.zeros((len(lanes), len(RESOURCES)))
+
+
+def _max_pool(stream: StreamWorkload, lanes: Array, device: Device) -> Array:
+    return pool_resources(stream, lanes, device)
+
+
+def _average_pool(stream: StreamWorkload, lanes: Array, device: Device) -> Array:
+    """One adder per lane over the sums of a row of windows, one per kernel position and a ring of
+    codes where windows overlap; then a requantizer per lane."""
+    window, bits = stream.window, stream.accumulator_bits
+    adders, depth, width = 1, window.output_size[1] * stream.channels, lanes * bits
+    needs = _none(lanes)
+    if window.overlaps:
+        (kernel_y, kernel_x), adders = window.kernel, math.prod(window.kernel) - 1
+        depth = ((kernel_y - 1) * window.input_size[1] + kernel_x) * stream.channels
+        width = lanes * stream.source_bits[0]
+        needs[:, _LUT] += arithmetic.WINDOW_CONTROL_LUT
+    luts, blocks = buffer(width, ceil_div(depth, lanes), device)
+    needs[:, _LUT] += luts + lanes * adders * bits
+    needs[:, _FF] += lanes * bits
+    needs[:, _LUTRAM] += luts
+    needs[:, _BRAM] += blocks
+    if stream.requantizes:
+        needs += _requantizers(lanes, bits, device)
+    return needs
+
+
+def _add(stream: StreamWorkload, lanes: Array, device: Device) -> Array:
+    """Per lane a 15-bit multiplier in DSPs for every source, adders of the sum's width, and the
+    shift, rounding and clamp of a requantizer, which an add has without its multiplier."""
+    multipliers = sum(
+        arithmetic.dsps_per_product(MULTIPLIER_BITS + 1, bits, device.dsp_ports)
+        for bits in stream.source_bits
+    )
+    needs = _none(lanes)
+    sums = (len(stream.sources) - 1) * stream.accumulator_bits
+    needs[:, _LUT] = lanes * (sums + arithmetic.REQUANTIZER_LUT)
+    needs[:, _FF] = lanes * stream.accumulator_bits
+    needs[:, _DSP] = lanes * multipliers
+    return needs
+
+
+def _concat(stream: StreamWorkload, lanes: Array, device: Device) -> Array:
+    """A multiplexer that takes one source's channels after the other's, four sources per LUT; a
+    requantizer per lane, with a constant for every source, where one is rescaled."""
+    needs = _none(lanes)
+    inputs = len(stream.sources)
+    needs[:, _LUT] = lanes * max(stream.source_bits) * ceil_div(inputs - 1, 3)
+    if stream.rescaled:
+        needs += _requantizers(lanes, max(stream.source_bits) + 1, device)
+    return needs
+
+
+def _upsample(stream: StreamWorkload, lanes: Array, device: Device) -> Array:
+    """Two rows of the input, one replayed while the next arrives; one pixel where only x grows."""
+    window = stream.window
+    grows = window.output_size[0] > window.input_size[0]
+    pixels = 2 * window.input_size[1] if grows else 1
+    luts, blocks = buffer(lanes * stream.bits, ceil_div(pixels * stream.channels, lanes), device)
+    needs = _none(lanes)
+    needs[:, _LUT] = luts + (arithmetic.WINDOW_CONTROL_LUT if grows else 0)
+    needs[:, _LUTRAM] = luts
+    needs[:, _BRAM] = blocks
+    return needs
+
+
+def _requantizers(lanes: Array, bits: int, device: Device) -> Array:
+    needs = _none(lanes)
+    needs[:, _LUT] = lanes * arithmetic.REQUANTIZER_LUT
+    needs[:, _DSP] = lanes * arithmetic.requantizer_dsp(bits, device.dsp_ports)
+    return needs
+
+
+_COSTS = {
+    "max_pool": _max_pool,
+    "average_pool": _average_pool,
+    "add": _add,
+    "concat": _concat,
+    "upsample": _upsample,
+}
