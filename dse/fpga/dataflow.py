@@ -125,9 +125,7 @@ def _ports(
     writes = layer.in_channels * layer.window.input_pixels * layer.activation_bits
     ports = (("weights", reads, word), ("inputs", writes, lane))
     return tuple(
-        MemoryLoad(
-            f"{layer.name}.{name}", bits / 8 * clock_hz / interval, width / 8 * clock_hz
-        )
+        MemoryLoad(f"{layer.name}.{name}", bits / 8 * clock_hz / interval, width / 8 * clock_hz)
         for name, bits, width in ports
         if width
     )

@@ -63,9 +63,7 @@ class _Reader:
         """The workload of a node without weights."""
         channels, size = self.image(node.name)
         sources = [self.image(source) for source in node.inputs]
-        window = Window(
-            node.kernel, node.stride, node.padding, (1, 1), sources[0][1], size
-        )
+        window = Window(node.kernel, node.stride, node.padding, (1, 1), sources[0][1], size)
         return StreamWorkload(
             name=node.name,
             kind="max_pool",

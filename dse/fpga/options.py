@@ -25,8 +25,8 @@ class Options:
 
     Row i builds layer `units.layer[unit[i]]` with the folding of unit `unit[i]`; `multiplier[i]`
     and `memory[i]` index `multipliers` and `memories`, the names of what multiplies and of what
-    holds the weights, a unit's `word_bits` apiece; `computes` is indexed by `units.sparse`. `resources` has one column per entry of RESOURCES; rows are sorted by layer,
-    then cycles.
+    holds the weights, `word_bits` of its unit apiece; `computes` is indexed by `units.sparse`.
+    `resources` has one column per entry of RESOURCES; rows are sorted by layer, then cycles.
     """
 
     units: Units
@@ -46,9 +46,7 @@ class Options:
         return slice(int(self.starts[index]), int(self.starts[index + 1]))
 
 
-def build_options(
-    network: NetworkWorkload, device: Device, folding: Folding | None
-) -> Options:
+def build_options(network: NetworkWorkload, device: Device, folding: Folding | None) -> Options:
     """Options of all layers for `device`; `folding` fixes (PE, SIMD) of the layers it names.
 
     Raises InputError when `folding` names no layer or does not divide its layer.
@@ -71,8 +69,8 @@ def build_options(
 
 
 def fork_resources(network: NetworkWorkload, index: Array, lanes: Array) -> Array:
-    """Resources of sending what units of layers `index` write, `lanes` channels a cycle, to every reader
-    after the first: a register per bit with its enable."""
+    """Resources of copying what units of the layers `index` write, `lanes` channels a cycle, to
+    every reader after the first: a register per bit with its enable."""
     more = [max(0, network.readers[layer.name] - 1) for layer in network.layers]
     bits = [layer.output_bits for layer in network.layers]
     needs = np.zeros((len(index), len(RESOURCES)))

@@ -96,8 +96,8 @@ def fifo_pixels(network: NetworkWorkload) -> Mapping[str, tuple[int, ...]]:
     """Pixels that must be held before each join, per source, for no frames to be lost.
 
     Let every tensor of N pixels come strictly periodically, pixel k at f + k/N, in units of the
-    initiation interval. A window then starts max_k(last(k)/N_in - k/N_out) after its source, last(k)
-    being the last input pixel that output pixel k needs; a unit takes an input pixel in 1/N_in and
+    initiation interval. A window then starts max_k(last(k)/N_in - k/N_out) after its source, where
+    output pixel k needs input pixels up to last(k); a unit takes an input pixel in 1/N_in and
     computes an output pixel in 1/N_out at the slowest it may be, and its registers are worth at
     most PIPELINE_CYCLES more pixels. A join starts with its latest source, so source i waits
     floor((f - f_i) N) + 1 pixels long. This schedule holds for every folding that reaches the

@@ -75,9 +75,7 @@ def choose(
 class _Search:
     """Per layer and price vector, the cheapest option for every prefix of ascending cycles."""
 
-    def __init__(
-        self, options: Options, streams: Sequence[StreamOptions], device: Device
-    ) -> None:
+    def __init__(self, options: Options, streams: Sequence[StreamOptions], device: Device) -> None:
         self.options, self.streams = options, streams
         self.limits = np.array([device.available.get(name, np.inf) for name in RESOURCES])
         prices = np.concatenate([_PRICES, _URAM_PRICES]) if device.uram else _PRICES

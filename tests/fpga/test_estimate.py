@@ -149,7 +149,8 @@ def test_never_faster_than_the_multipliers_allow(
 ) -> None:
     report = _lenet(Bits(weights, activations, density, weights == 1), form)
     network = lenet5(Bits(weights, activations, density, weights == 1))
-    for layer, workload in zip(report.layers, describe(network, packed(network)).layers, strict=True):
+    workloads = describe(network, packed(network)).layers
+    for layer, workload in zip(report.layers, workloads, strict=True):
         pixels = workload.window.output_pixels
         work = layer.macs if layer.compute == "dense" else layer.nonzeros * pixels
         assert layer.cycles >= work / (layer.pe * layer.simd)

@@ -65,7 +65,8 @@ def test_entry_bits_share_the_whole_packed_layer(form: str) -> None:
 
 def test_dense_storage_cannot_skip_zeros() -> None:
     network = lenet5(Bits(4, 4, 0.1))
-    assert not any(can_skip_zeros(workload) for workload in describe(network, packed(network)).layers)
+    workloads = describe(network, packed(network)).layers
+    assert not any(can_skip_zeros(workload) for workload in workloads)
 
 
 @pytest.mark.parametrize(("bits", "ratio"), [(2, 3.7), (4, 3.2), (8, 2.0)])

@@ -63,7 +63,8 @@ def test_accumulators_hold_what_the_reference_computes() -> None:
 
 def test_row_nonzeros_are_counted_in_the_integer_weights() -> None:
     network = lenet5(Bits(density=0.3))
-    for workload, layer in zip(describe(network, packed(network)).layers, network.layers, strict=True):
+    workloads = describe(network, packed(network)).layers
+    for workload, layer in zip(workloads, network.layers, strict=True):
         values = layer.weights.values.reshape(layer.rows, -1)
         assert workload.row_nonzeros.tolist() == (values != 0).sum(1).tolist()
         assert workload.nonzeros == layer.weights.nonzeros
