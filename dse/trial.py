@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +23,7 @@ from dse.integer.simplify import simplify
 from dse.pareto import wilson
 from dse.quantize import QuanNet
 from dse.quantize.fake import FakeQuantized
-from dse.study.folder import LayerRecord, StudyFolder, TestScore, TrialRecord
+from dse.study.folder import LayerRecord, StudyFolder, TestScore, Timing, TrialRecord
 from dse.study.spec import Constraint, StudySpec
 
 FLOAT_BYTES = 4
@@ -141,12 +142,15 @@ def run(
     number: int, origin: str, config: Config, context: Context, folder: StudyFolder
 ) -> TrialRecord:
     """Evaluate a config and leave its folder, moved into place whole, with its record."""
+    started, begin = time.time(), time.monotonic()
     with folder.new_trial(number) as scratch:
         try:
             record = _written(number, origin, config, evaluate(config, context), scratch)
         except (train.Diverged, InputError) as error:
             record = TrialRecord(number, "failed", str(error), origin, config)
         (scratch / "result.json").write_text(record.to_json())
+        timing = Timing(round(started, 3), round(time.monotonic() - begin, 3))
+        (scratch / "timing.json").write_text(json.dumps(asdict(timing)) + "\n")
     return record
 
 

@@ -44,7 +44,9 @@ def first_guesses(context: Context, folder: StudyFolder, stage: Stage) -> Sequen
             found += uniform_guesses(context.spec.search_space)
         else:
             stage("measuring each layer's sensitivity")
-            configs = sensitivity.guesses(context, SENSITIVITY_GUESSES)
+            measured = sensitivity.scan(context)
+            folder.write_sensitivity(measured)
+            configs = sensitivity.guesses(context, SENSITIVITY_GUESSES, measured)
             found += [Guess(config, "sensitivity") for config in configs]
     unique = [g for i, g in enumerate(found) if g.config not in [f.config for f in found[:i]]]
     write_atomically(folder.guesses, json.dumps([asdict(g) for g in unique], indent=1) + "\n")

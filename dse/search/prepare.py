@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import hashlib
 import os
 import platform
@@ -14,7 +16,7 @@ from typing import Any
 import torch
 import yaml
 
-from dse import data, models, train
+from dse import data, models, prune, train
 from dse.errors import InputError
 from dse.quantize import QuanNet
 from dse.search import workers
@@ -30,6 +32,9 @@ MAY_CHANGE = ("budget", "parallel")
 """Keys of the study file that a resumed run may change."""
 
 UNIFORM_BITS = 8
+
+RECIPE_RATIO = 0.9
+"""The seed's program: 90 % of all weights pruned globally, retrained, then UNIFORM_BITS."""
 
 
 def prepare(spec: StudySpec, folder: StudyFolder, stage: Stage) -> Context:
@@ -51,8 +56,10 @@ def prepare(spec: StudySpec, folder: StudyFolder, stage: Stage) -> Context:
         _train_baseline(spec, folder, dataset)
     context = workers.load_context(spec, folder, dataset)
     if not folder.references.exists():
-        stage("scoring the float and the uniform 8-bit network")
-        folder.write_references([_float_reference(context), _uniform_reference(context)])
+        stage("scoring what to compare with: float, uniform 8 bit, 90 % pruned at 8 bit")
+        folder.write_references(
+            [_float_reference(context), _uniform_reference(context), *_recipe_reference(context)]
+        )
     return context
 
 
@@ -189,8 +196,23 @@ def _float_reference(context: Context) -> Reference:
     return Reference("dense float", correct / total, size, score)
 
 
-def _uniform_reference(context: Context) -> Reference:
+def _recipe_reference(context: Context) -> list[Reference]:
+    """The seed's recipe with the study's finetuning schedule; nothing where that diverges."""
+    net, schedule = copy.deepcopy(context.baseline), context.spec.finetune
+    prune.prune_globally(net, RECIPE_RATIO)
+    frozen = prune.PruningTrainPlugin()
+    frozen.set_net_named_parameters(net.named_parameters())
+    generator = torch.Generator().manual_seed(context.spec.seed)
+    try:
+        train.fit(net, context.data.train, schedule, generator, frozen.after_optimizer_step)
+    except train.Diverged:
+        return []
+    name = f"global {RECIPE_RATIO:.0%} at {UNIFORM_BITS} bit"
+    return [_uniform_reference(dataclasses.replace(context, baseline=net), name)]
+
+
+def _uniform_reference(context: Context, name: str = f"uniform {UNIFORM_BITS} bit") -> Reference:
     network, size = uniform_outcome(UNIFORM_BITS, context)
     correct, total = train.integer_accuracy(network, context.data.validation)
     score = test_score(*train.integer_accuracy(network, context.data.test))
-    return Reference(f"uniform {UNIFORM_BITS} bit", correct / total, size, score)
+    return Reference(name, correct / total, size, score)

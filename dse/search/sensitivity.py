@@ -29,6 +29,7 @@ from dse.quantize.calibrate import choose_grid, choose_input_grid, observe
 from dse.quantize.graph import LayerCall
 from dse.quantize.weights import quantize_weights, wants_mid_rise
 from dse.storage import formats
+from dse.study.folder import LayerSensitivity
 from dse.study.spec import LayerSpace, RatioRange
 from dse.trial import Context
 
@@ -51,12 +52,9 @@ class Choice:
     bits: int
 
 
-def guesses(context: Context, count: int) -> list[Config]:
-    """`count` configs from small to large with the least predicted loss for their size.
-
-    Raises InputError when a layer has no choice that can be stored.
-    """
-    choices = _scan(context)
+def guesses(context: Context, count: int, measured: Mapping[str, LayerSensitivity]) -> list[Config]:
+    """`count` configs from small to large with the least predicted loss for their size."""
+    choices = {name: _choices(layer) for name, layer in measured.items()}
     dense = sum(8 * layer.weight.numel() for layer in context.baseline.layers.values())
     sizes = np.geomspace(SMALLEST_SHARE * dense, LARGEST_SHARE * dense, count)
     return cheapest(choices, sizes.tolist())
@@ -93,42 +91,51 @@ def cheapest(choices: Mapping[str, Sequence[Choice]], budgets: Sequence[float]) 
     return configs
 
 
-def _scan(context: Context) -> dict[str, list[Choice]]:
-    """Every layer's choices with predicted loss and packed size."""
+def scan(context: Context) -> dict[str, LayerSensitivity]:
+    """Every layer's losses and packed sizes.
+
+    Raises InputError when a layer has no choice that can be stored.
+    """
     net = copy.deepcopy(context.baseline)
     images = context.data.train.images[:IMAGES]
-    scan = _Losses(net, images)
+    losses = _Losses(net, images)
     return {
-        name: _layer_choices(scan, name, space, context.spec.storage)
+        name: _measured(losses, name, space, context.spec.storage)
         for name, space in context.spec.search_space.items()
     }
 
 
-def _layer_choices(
-    scan: _Losses, name: str, space: LayerSpace, allowed: Sequence[str]
-) -> list[Choice]:
+def _measured(
+    losses: _Losses, name: str, space: LayerSpace, allowed: Sequence[str]
+) -> LayerSensitivity:
     ratios = _ratios(space.prune_ratio)
-    widths = _some(space.weight_bits.bits)
-    activations = {
-        bits: scan.of_activations(name, bits) for bits in _some(space.activation_bits.bits)
-    }
     found = []
-    for ratio, bits in itertools.product(ratios.tolist(), widths):
-        weight = scan.pruned(name, ratio)
-        integers = quantize_weights(weight, bits, wants_mid_rise(weight, bits, scan.sparse_storage))
-        loss = scan.of_weights(name, integers.values * integers.scale[0])
-        # activations cost no memory: the fewest bits that lose no more than the weights do
-        fine = [b for b, lost in activations.items() if lost <= loss] or [max(activations)]
-        config = LayerConfig(ratio, bits, min(fine))
-        total = loss + activations[config.activation_bits]
+    for ratio, bits in itertools.product(ratios.tolist(), _some(space.weight_bits.bits)):
+        weight = losses.pruned(name, ratio)
+        mid_rise = wants_mid_rise(weight, bits, losses.sparse_storage)
+        integers = quantize_weights(weight, bits, mid_rise)
         sizes = formats.sizes(integers, formats.select(allowed)).values()
         if sizes:  # absent one-bit weights cannot be stored dense
-            found.append(Choice(config, total, min(sizes)))
+            loss = losses.of_weights(name, integers.values * integers.scale[0])
+            found.append((ratio, bits, loss, min(sizes)))
     if not found:
         raise InputError(
             f"search_space.layers.{name}: pruned 1-bit weights, its only choice, cannot be stored "
             f"as {', '.join(allowed)}"
         )
+    widths = _some(space.activation_bits.bits)
+    activations = tuple((bits, losses.of_activations(name, bits)) for bits in widths)
+    return LayerSensitivity(tuple(found), activations)
+
+
+def _choices(layer: LayerSensitivity) -> list[Choice]:
+    """Activations cost no memory: the fewest bits that lose no more than the weights do."""
+    lost = dict(layer.activations)
+    found = []
+    for ratio, weight_bits, loss, size in layer.weights:
+        fine = [bits for bits, other in lost.items() if other <= loss] or [max(lost)]
+        config = LayerConfig(ratio, weight_bits, min(fine))
+        found.append(Choice(config, loss + lost[min(fine)], size))
     return found
 
 

@@ -31,6 +31,7 @@ OURS = (
     "baseline.pt.part",
     "references.json",
     "guesses.json",
+    "sensitivity.json",
     "trials",
     "trials.csv",
     "pareto.csv",
@@ -101,8 +102,31 @@ class TestScore:
 
 
 @dataclass(frozen=True)
+class Timing:
+    """When a trial began (seconds since 1970, UTC) and how long its evaluation took.
+
+    Kept apart from the record, whose bytes are the same for the same seed.
+    """
+
+    started: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class LayerSensitivity:
+    """Loss of the whole network when one layer alone is compressed, after training.
+
+    Loss is the mean Kullback-Leibler divergence in nats from the float network's answers. `weights`
+    holds (prune ratio, weight bits, loss, smallest packed bits), `activations` (bits, loss).
+    """
+
+    weights: tuple[tuple[float, int, float, int], ...]
+    activations: tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True)
 class Reference:
-    """A point to compare with: the dense float network, or uniform 8 bit without a search."""
+    """A point to compare with: the dense float network, uniform 8 bit, the seed's recipe."""
 
     name: str
     accuracy: float
@@ -160,6 +184,11 @@ class StudyFolder:
     def guesses(self) -> Path:
         """First guesses as JSON, so that a resumed study makes the same ones."""
         return self.path / "guesses.json"
+
+    @property
+    def sensitivity(self) -> Path:
+        """The sensitivity scan as JSON, where the first guesses needed one."""
+        return self.path / "sensitivity.json"
 
     @property
     def trials_csv(self) -> Path:
@@ -241,6 +270,36 @@ class StudyFolder:
             return TestScore(**json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise InputError(f"{path}: cannot be read as a test score ({error})") from error
+
+    def read_timing(self, number: int) -> Timing | None:
+        """When and how long a trial ran, None where it is not known. Raises InputError."""
+        path = self.trial(number) / "timing.json"
+        if not path.exists():
+            return None
+        try:
+            return Timing(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError) as error:
+            raise InputError(f"{path}: cannot be read as a trial's timing ({error})") from error
+
+    def write_sensitivity(self, layers: Mapping[str, LayerSensitivity]) -> None:
+        """Keep the sensitivity scan."""
+        content = {name: asdict(layer) for name, layer in layers.items()}
+        write_atomically(self.sensitivity, json.dumps(content) + "\n")
+
+    def read_sensitivity(self) -> dict[str, LayerSensitivity]:
+        """The sensitivity scan by layer; empty without one. Raises InputError when damaged."""
+        if not self.sensitivity.exists():
+            return {}
+        try:
+            content = json.loads(self.sensitivity.read_text(encoding="utf-8"))
+            return {
+                name: LayerSensitivity(
+                    *(tuple(tuple(row) for row in layer[key]) for key in ("weights", "activations"))
+                )
+                for name, layer in content.items()
+            }
+        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InputError(f"{self.sensitivity}: cannot be read ({error})") from error
 
     def write_references(self, references: list[Reference]) -> None:
         """Keep the reference points."""

@@ -61,9 +61,18 @@ def test_the_references_are_the_float_and_the_uniform_network(
     study: tuple[Context, StudyFolder],
 ) -> None:
     references = study[1].read_references()
-    assert [reference.name for reference in references] == ["dense float", "uniform 8 bit"]
+    assert [reference.name for reference in references] == [
+        "dense float", "uniform 8 bit", "global 90% at 8 bit"
+    ]  # fmt: skip
     assert references[0].memory_bytes == 4 * (6 * 9 + 6 + 150 * 4 + 4)
     assert references[1].memory_bytes < references[0].memory_bytes / 2
+    assert references[2].memory_bytes < references[1].memory_bytes
+
+
+def test_a_recipe_that_diverges_is_no_reference(tmp_path: Path) -> None:
+    _, folder = tiny.prepared(tmp_path, finetune={"epochs": 3, "lr": 1e38})
+    names = [reference.name for reference in folder.read_references()]
+    assert names == ["dense float", "uniform 8 bit"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from dse.config import Config
 from dse.errors import InputError
 from dse.search import sensitivity
 from dse.study.spec import BitChoices, RatioRange
@@ -24,12 +25,12 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
 
 
 @pytest.fixture(scope="module")
-def choices(context: Context) -> dict[str, list[sensitivity._Choice]]:
-    return sensitivity._scan(context)
+def choices(context: Context) -> dict[str, list[sensitivity.Choice]]:
+    return {name: sensitivity._choices(layer) for name, layer in sensitivity.scan(context).items()}
 
 
 def loss(
-    choices: dict[str, list[sensitivity._Choice]], layer: str, bits: int, least_pruned: bool
+    choices: dict[str, list[sensitivity.Choice]], layer: str, bits: int, least_pruned: bool
 ) -> float:
     """Predicted loss of a width at the layer's smallest or largest prune ratio."""
     with_bits = [c for c in choices[layer] if c.config.weight_bits == bits]
@@ -37,16 +38,20 @@ def loss(
     return pick(with_bits, key=lambda choice: choice.config.prune_ratio).loss
 
 
+def guesses(context: Context, count: int) -> list[Config]:
+    return sensitivity.guesses(context, count, sensitivity.scan(context))
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 def test_sixteen_bits_unpruned_lose_next_to_nothing(
-    choices: dict[str, list[sensitivity._Choice]], layer: str
+    choices: dict[str, list[sensitivity.Choice]], layer: str
 ) -> None:
     assert loss(choices, layer, 16, least_pruned=True) == pytest.approx(0, abs=1e-4)
 
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_one_bit_loses_more_than_sixteen(
-    choices: dict[str, list[sensitivity._Choice]], layer: str
+    choices: dict[str, list[sensitivity.Choice]], layer: str
 ) -> None:
     few, many = (loss(choices, layer, bits, least_pruned=True) for bits in (1, 16))
     assert few > 100 * abs(many)
@@ -54,14 +59,14 @@ def test_one_bit_loses_more_than_sixteen(
 
 @pytest.mark.parametrize("layer", LAYERS)
 def test_pruning_almost_everything_loses_more_than_nothing(
-    choices: dict[str, list[sensitivity._Choice]], layer: str
+    choices: dict[str, list[sensitivity.Choice]], layer: str
 ) -> None:
     assert loss(choices, layer, 16, least_pruned=False) > 0.01
 
 
 def test_the_baseline_is_not_touched(context: Context) -> None:
     before = {name: value.clone() for name, value in context.baseline.state_dict().items()}
-    sensitivity.guesses(context, 2)
+    guesses(context, 2)
     assert all(
         (before[name] == value).all() for name, value in context.baseline.state_dict().items()
     )
@@ -71,22 +76,19 @@ def test_guesses_lie_in_the_search_space(context: Context) -> None:
     space = context.spec.search_space
     space = {**space, "fc": replace(space["fc"], weight_bits=BitChoices((3, 7)))}
     changed = replace(context, spec=replace(context.spec, search_space=space))
-    assert all(lies_in(config, space) for config in sensitivity.guesses(changed, 5))
+    assert all(lies_in(config, space) for config in guesses(changed, 5))
 
 
 def test_guesses_go_from_small_to_large_memory(context: Context) -> None:
     training_free = replace(context.spec.finetune, epochs=0)
     context = replace(context, spec=replace(context.spec, finetune=training_free))
-    sizes = [
-        evaluate(config, context).metrics["memory_bytes"]
-        for config in sensitivity.guesses(context, 6)
-    ]
+    sizes = [evaluate(config, context).metrics["memory_bytes"] for config in guesses(context, 6)]
     assert all(small <= large + 8 for small, large in pairwise(sizes))
     assert sizes[-1] > 2 * sizes[0]
 
 
 def test_the_same_study_makes_the_same_guesses(context: Context) -> None:
-    assert sensitivity.guesses(context, 4) == sensitivity.guesses(context, 4)
+    assert guesses(context, 4) == guesses(context, 4)
 
 
 def test_a_layer_no_format_can_store_is_named(context: Context) -> None:
@@ -94,4 +96,4 @@ def test_a_layer_no_format_can_store_is_named(context: Context) -> None:
     binary = replace(space["fc"], weight_bits=BitChoices((1,)), prune_ratio=RatioRange(0.5, 0.9))
     spec = replace(context.spec, search_space={**space, "fc": binary}, storage=("dense",))
     with pytest.raises(InputError, match=r"layers\.fc: pruned 1-bit weights.* cannot be stored"):
-        sensitivity.guesses(replace(context, spec=spec), 2)
+        guesses(replace(context, spec=spec), 2)

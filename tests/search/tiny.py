@@ -115,7 +115,11 @@ def wait_until(condition: Callable[[], object], what: str) -> None:
 def outputs(folder: Path) -> dict[str, bytes]:
     """What must not depend on workers or interruptions: the front, each result, each model."""
     files = [folder / "pareto.csv", folder / "trials.csv", *folder.glob("trials/*/*")]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in sorted(files)}
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in sorted(files)
+        if file.name != "timing.json"
+    }
 
 
 def children(process: int) -> list[int]:

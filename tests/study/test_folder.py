@@ -11,9 +11,11 @@ from dse.config import LayerConfig
 from dse.errors import InputError
 from dse.study.folder import (
     LayerRecord,
+    LayerSensitivity,
     Reference,
     StudyFolder,
     TestScore,
+    Timing,
     TrialRecord,
     front_of,
     write_atomically,
@@ -201,3 +203,25 @@ def test_only_complete_trials_are_on_the_front(state: str) -> None:
 
 def test_of_equal_trials_the_first_is_on_the_front() -> None:
     assert [r.number for r in front_of([point(5, 0.5, 10), point(2, 0.5, 10)])] == [2]
+
+
+def test_a_timing_reads_back_and_damage_is_named(folder: StudyFolder) -> None:
+    write_trial(folder, 7, RECORD.to_json())
+    path = folder.trial(7) / "timing.json"
+    assert folder.read_timing(7) is None
+    path.write_text('{"started": 1.5, "seconds": 2}')
+    assert folder.read_timing(7) == Timing(1.5, 2)
+    path.write_text('{"started": 1.5')
+    with pytest.raises(InputError, match=r"timing\.json: cannot be read"):
+        folder.read_timing(7)
+
+
+def test_a_sensitivity_scan_reads_back_and_damage_is_named(folder: StudyFolder) -> None:
+    assert folder.read_sensitivity() == {}
+    folder.path.mkdir()
+    scan = {"conv": LayerSensitivity(((0.5, 4, 0.25, 120), (0.9, 1, 2.0, 30)), ((4, 0.125),))}
+    folder.write_sensitivity(scan)
+    assert folder.read_sensitivity() == scan
+    folder.sensitivity.write_text('{"conv": {"weights": 3}}')
+    with pytest.raises(InputError, match=r"sensitivity\.json: cannot be read"):
+        folder.read_sensitivity()
