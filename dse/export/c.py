@@ -12,8 +12,8 @@ import numpy as np
 
 from dse.export._c_layer import Names, Piece, layer_piece, pool_piece, reshape_piece
 from dse.export._c_text import CType, comment, identifiers
-from dse.export._deployment import Deployment
-from dse.integer import Layer, MaxPool, Node, Reshape
+from dse.export._deployment import Deployment, Unavailable
+from dse.integer import Add, AveragePool, Concat, Layer, MaxPool, Node, Reshape, Upsample
 from dse.integer.network import INPUT
 
 FOLDER, VECTORS = "c", "vectors.bin"
@@ -43,6 +43,8 @@ def _piece(names: Names, node: Node) -> Piece:
         return pool_piece(names, node)
     if isinstance(node, Reshape):
         return reshape_piece(names, node)
+    if isinstance(node, Add | AveragePool | Concat | Upsample):
+        raise Unavailable(f"{node.name}: {type(node).__name__} is not written yet")
     assert_never(node)
 
 
@@ -102,7 +104,7 @@ def _source(deployment: Deployment, names: Names, pieces: dict[str, Piece]) -> s
     ]
     calls = []
     for node in network.nodes:
-        source = "input" if node.source == INPUT else f"{c[node.source]}_out"
+        source = "input" if node.inputs[0] == INPUT else f"{c[node.inputs[0]]}_out"
         calls.append(f"    {c[node.name]}({source}, {c[node.name]}_out);")
     head = f"/* {comment(deployment.heading)}: an integer network in C99, no allocation. */"
     body = "\n\n".join(piece.text for piece in pieces.values())

@@ -14,7 +14,18 @@ from typing import Any, assert_never
 import numpy as np
 
 from dse.export._deployment import Deployment, Unavailable, optional, weight_range
-from dse.integer import IntegerNetwork, Layer, MaxPool, Node, Requantizer, Reshape
+from dse.integer import (
+    Add,
+    AveragePool,
+    Concat,
+    IntegerNetwork,
+    Layer,
+    MaxPool,
+    Node,
+    Requantizer,
+    Reshape,
+    Upsample,
+)
 from dse.integer.grid import IntArray
 from dse.integer.network import INPUT
 
@@ -93,6 +104,8 @@ def _emit(graph: Graph, network: IntegerNetwork, node: Node) -> None:
     elif isinstance(node, Reshape):
         shape = graph.constant([-1, *node.shape])
         graph.add("Reshape", node.source, shape, output=node.name)
+    elif isinstance(node, Add | AveragePool | Concat | Upsample):
+        raise Unavailable(f"{node.name}: {type(node).__name__} is not written yet")
     else:
         assert_never(node)
 

@@ -9,6 +9,7 @@ are integers and exact, but which hls4ml does not read.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
@@ -17,7 +18,18 @@ import numpy.typing as npt
 
 from dse.export._deployment import Deployment, Unavailable, optional, signed_bits, weight_range
 from dse.export.onnx import Graph
-from dse.integer import IntegerNetwork, Layer, MaxPool, Node, Requantizer, Reshape
+from dse.integer import (
+    Add,
+    AveragePool,
+    Concat,
+    IntegerNetwork,
+    Layer,
+    MaxPool,
+    Node,
+    Requantizer,
+    Reshape,
+    Upsample,
+)
 from dse.integer.grid import IntArray
 from dse.integer.kernels import FLOAT32_EXACT
 from dse.integer.network import INPUT
@@ -44,7 +56,7 @@ def write(deployment: Deployment, folder: Path) -> None:
     centred = _quant(graph, INPUT, -zero, high - zero, "ROUND")
     tensors = {INPUT: centred}
     for node in network.nodes:
-        tensors[node.name] = _emit(graph, network, node, tensors[node.source])
+        tensors[node.name] = _emit(graph, network, node, tensors[node.inputs[0]])
     graph.add("Identity", tensors[network.output], output="output")
     shapes = {INPUT: network.input_shape, "output": network.shapes[network.output]}
     ends = [
@@ -71,6 +83,8 @@ def _emit(graph: Graph, network: IntegerNetwork, node: Node, source: str) -> str
         return graph.add("MaxPool", source, kernel_shape=kernel, strides=stride, pads=pads)
     if isinstance(node, Reshape):
         return graph.add("Reshape", source, graph.constant([-1, *node.shape]))
+    if isinstance(node, Add | AveragePool | Concat | Upsample):
+        raise Unavailable(f"{node.name}: {type(node).__name__} is not written yet")
     assert_never(node)
 
 
@@ -162,8 +176,8 @@ def _float_requantizer(
     found = np.zeros((2, layer.rows), dtype=np.float32)
     for row in range(layer.rows):
         one = slice(row, row + 1) if requantizer.multiplier.size > 1 else slice(0, 1)
-        single = Requantizer(
-            requantizer.multiplier[one], requantizer.shift[one], requantizer.grid, requantizer.relu
+        single = replace(
+            requantizer, multiplier=requantizer.multiplier[one], shift=requantizer.shift[one]
         )
         pair = _search(single, int(bounds.low[row]), int(bounds.high[row]))
         if pair is None:

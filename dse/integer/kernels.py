@@ -10,18 +10,33 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import assert_never
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dse.integer.network import INPUT, IntegerNetwork, Layer, MaxPool, Node
+from dse.integer.layer import Layer
+from dse.integer.network import INPUT, IntegerNetwork
+from dse.integer.nodes import Add, AveragePool, Concat, MaxPool, Node, Reshape, Upsample
 from dse.integer.requantize import MULTIPLIER_BITS, Requantizer
 
 FLOAT32_EXACT, FLOAT64_EXACT = 1 << 24, 1 << 53
 
-Operation = Callable[[Tensor], Tensor]
+Operation = Callable[..., Tensor]
+"""From the tensors a node reads to the one it makes; codes are minus their zero point."""
+
+
+@dataclass(frozen=True)
+class _Step:
+    """One operation of the plan, and the tensors that nothing reads after it."""
+
+    name: str
+    sources: tuple[str, ...]
+    operation: Operation
+    done: tuple[str, ...] = ()
 
 
 class Evaluator:
@@ -45,47 +60,80 @@ class Evaluator:
         tensors: dict[str, Tensor] = {INPUT: codes.to(torch.float32) - self._input_zero}
         # NNPACK may pick Winograd transforms, whose intermediate values are not integers
         with torch.backends.nnpack.flags(enabled=False):
-            for name, source, operation in self._steps:
-                tensors[name] = operation(tensors[source])
+            for step in self._steps:
+                sources = [tensors[name] for name in step.sources]
+                tensors[step.name] = step.operation(*sources)
+                for name in step.done:
+                    del tensors[name]
         return tensors[self._output].to(torch.int64) + self._output_zero
 
 
-def _plan(network: IntegerNetwork) -> list[tuple[str, str, Operation]]:
-    """One operation per node; a max pool moves before the requantization of the layer it reads.
+def _plan(network: IntegerNetwork) -> list[_Step]:
+    """One step per node; a max pool moves before the requantization of the layer it reads.
 
     Requantization never decreases, so the maximum commutes with it, and 2x2 pooling first leaves a
     quarter of the values to requantize.
     """
     readers: dict[str, list[Node]] = {}
     for node in network.nodes:
-        readers.setdefault(node.inputs[0], []).append(node)
-    steps: list[tuple[str, str, Operation]] = []
-    absorbed: dict[str, str] = {}
+        for source in node.inputs:
+            readers.setdefault(source, []).append(node)
+    steps: list[_Step] = []
+    absorbed: set[str] = set()
     for node in network.nodes:
         if node.name in absorbed:
             continue
-        if isinstance(node, Layer):
-            following = readers.get(node.name, [])
-            pool = following[0] if len(following) == 1 else None
-            if not isinstance(pool, MaxPool):
-                pool = None
-            name = pool.name if pool else node.name
-            if pool:
-                absorbed[pool.name] = node.name
-            steps.append((name, node.source, _layer_operation(network, node, pool)))
-        elif isinstance(node, MaxPool):
-            steps.append((node.name, node.source, _pool_operation(node)))
+        following = readers.get(node.name, [])
+        pool = following[0] if len(following) == 1 else None
+        if isinstance(node, Layer) and isinstance(pool, MaxPool):
+            absorbed.add(pool.name)
+            operation = _layer_operation(network, node, pool)
+            steps.append(_Step(pool.name, node.inputs, operation))
         else:
-            shape = node.shape
-            steps.append((node.name, node.source, _reshape_operation(shape)))
-    return steps
+            steps.append(_Step(node.name, node.inputs, _operation(network, node)))
+    return _releasing(steps)
+
+
+def _releasing(steps: list[_Step]) -> list[_Step]:
+    """`steps` that let go of every tensor after its last reader."""
+    last = {name: index for index, step in enumerate(steps) for name in step.sources}
+    done: list[list[str]] = [[] for _ in steps]
+    for name, index in last.items():
+        done[index].append(name)
+    return [replace(step, done=tuple(names)) for step, names in zip(steps, done, strict=True)]
+
+
+def _operation(network: IntegerNetwork, node: Node) -> Operation:
+    """The one place that knows which node becomes which kernel."""
+    if isinstance(node, Layer):
+        return _layer_operation(network, node, None)
+    if isinstance(node, Add):
+        return _add_operation(network, node)
+    if isinstance(node, AveragePool):
+        return _average_operation(network, node)
+    if isinstance(node, Concat):
+        return _concat_operation(network, node)
+    if isinstance(node, MaxPool):
+        return _pool_operation(node)
+    if isinstance(node, Upsample):
+        y, x = node.factor
+        return lambda source: source.repeat_interleave(y, 2).repeat_interleave(x, 3)
+    if isinstance(node, Reshape):
+        shape = node.shape
+        return lambda source: source.reshape(source.shape[0], *shape)
+    assert_never(node)
+
+
+def _exact_type(magnitude: int) -> torch.dtype:
+    """The narrowest float type in which sums of absolute terms up to `magnitude` are exact."""
+    assert magnitude <= FLOAT64_EXACT, "46-bit accumulators are below 2^53"
+    narrow = magnitude <= FLOAT32_EXACT and torch.get_float32_matmul_precision() == "highest"
+    return torch.float32 if narrow else torch.float64
 
 
 def _layer_operation(network: IntegerNetwork, layer: Layer, pool: MaxPool | None) -> Operation:
     bounds = network.bounds[layer.name]
-    assert bounds.magnitude <= FLOAT64_EXACT, "46-bit accumulators are below 2^53"
-    narrow = bounds.magnitude <= FLOAT32_EXACT and torch.get_float32_matmul_precision() == "highest"
-    dtype = torch.float32 if narrow else torch.float64
+    dtype = _exact_type(bounds.magnitude)
     weight = torch.from_numpy(layer.weights.values).to(dtype)
     bias = torch.from_numpy(layer.bias).to(dtype)
     requantize = None
@@ -115,6 +163,52 @@ def _layer_operation(network: IntegerNetwork, layer: Layer, pool: MaxPool | None
     return run
 
 
+def _add_operation(network: IntegerNetwork, add: Add) -> Operation:
+    magnitude = network.bounds[add.name].magnitude
+    dtype, multipliers = _exact_type(magnitude), add.multipliers
+    dimensions = 1 + len(network.shapes[add.name])
+    requantize = _requantize_operation(add.requantizer, magnitude, dimensions)
+
+    def run(*sources: Tensor) -> Tensor:
+        total = sources[0].to(dtype) * multipliers[0]
+        for x, multiplier in zip(sources[1:], multipliers[1:], strict=True):
+            total.add_(x.to(dtype), alpha=multiplier)
+        return requantize(total)
+
+    return run
+
+
+def _average_operation(network: IntegerNetwork, pool: AveragePool) -> Operation:
+    magnitude = network.bounds[pool.name].magnitude
+    dtype, requantize = _exact_type(magnitude), None
+    if pool.requantizer:
+        requantize = _requantize_operation(pool.requantizer, magnitude, 4)
+
+    def run(x: Tensor) -> Tensor:
+        # divisor_override: the sum, not the mean, whose division would round
+        sums = F.avg_pool2d(x.to(dtype), pool.kernel, pool.stride, pool.padding, divisor_override=1)
+        return requantize(sums) if requantize else sums
+
+    return run
+
+
+def _concat_operation(network: IntegerNetwork, concat: Concat) -> Operation:
+    steps: list[Operation | None] = []
+    for source, requantizer in zip(concat.sources, concat.requantizers, strict=True):
+        low, high = network.centred_range(source)
+        dimensions = 1 + len(network.shapes[source])
+        steps.append(
+            _requantize_operation(requantizer, max(-low, high), dimensions) if requantizer else None
+        )
+
+    def run(*sources: Tensor) -> Tensor:
+        return torch.cat(
+            [step(x) if step else x for step, x in zip(steps, sources, strict=True)], dim=1
+        )
+
+    return run
+
+
 def _requantize_operation(requantizer: Requantizer, magnitude: int, dimensions: int) -> Operation:
     """Centred codes (float32) of accumulators.
 
@@ -124,27 +218,28 @@ def _requantize_operation(requantizer: Requantizer, magnitude: int, dimensions: 
     per_row = (1, -1) + (1,) * (dimensions - 2)
     zero = requantizer.grid.zero_point
     low, high = requantizer.low - zero, requantizer.high - zero
-    largest_shift = int(requantizer.shift.max())
+    largest_shift = int(requantizer.negative_shift.max())
     reach = (magnitude << MULTIPLIER_BITS) + (1 << max(largest_shift - 1, 0))
-    if reach < FLOAT64_EXACT:
-        factors = np.ldexp(requantizer.multiplier.astype(np.float64), -requantizer.shift)
-        factor = torch.from_numpy(factors).reshape(per_row)
+    if reach >= FLOAT64_EXACT:
 
-        def in_float64(sums: Tensor) -> Tensor:
-            scaled = (
-                sums.to(torch.float64).mul_(factor)
-                if sums.dtype != torch.float64
-                else (sums * factor)
-            )
-            return scaled.add_(0.5).floor_().clamp_(low, high).to(torch.float32)
+        def in_int64(sums: Tensor) -> Tensor:
+            codes = requantizer(sums.to(torch.int64).numpy())
+            return torch.from_numpy(codes - zero).to(torch.float32)
 
-        return in_float64
+        return in_int64
+    factor, leaked = (
+        torch.from_numpy(np.ldexp(requantizer.multiplier.astype(np.float64), -shift)).reshape(
+            per_row
+        )
+        for shift in (requantizer.shift, requantizer.negative_shift)
+    )
 
-    def in_int64(sums: Tensor) -> Tensor:
-        codes = requantizer(sums.to(torch.int64).numpy())
-        return torch.from_numpy(codes - zero).to(torch.float32)
+    def in_float64(sums: Tensor) -> Tensor:
+        wide = sums.to(torch.float64)
+        scaled = wide * torch.where(wide < 0, leaked, factor) if requantizer.leak else wide * factor
+        return scaled.add_(0.5).floor_().clamp_(low, high).to(torch.float32)
 
-    return in_int64
+    return in_float64
 
 
 def _pool_operation(pool: MaxPool) -> Operation:

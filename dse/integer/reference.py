@@ -8,28 +8,58 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dse.integer.grid import IntArray
-from dse.integer.network import INPUT, ConvGeometry, IntegerNetwork, Layer, MaxPool
+from dse.integer.layer import ConvGeometry, Layer
+from dse.integer.network import INPUT, IntegerNetwork
+from dse.integer.nodes import Accumulating, Add, Concat, MaxPool, Passing, Upsample
 
 
 def evaluate(network: IntegerNetwork, codes: IntArray) -> Mapping[str, IntArray]:
     """Every tensor of `network` (int64, batch first) for input `codes` of shape (N, C, y, x).
 
-    A layer's accumulators are under `<layer>.accumulators`. This is the definition of what every
-    kernel and exported file must compute.
+    The accumulators of a layer, add or average pool are under `<node>.accumulators`. This is the
+    definition of what every kernel and exported file must compute.
     """
     tensors: dict[str, IntArray] = {INPUT: codes.astype(np.int64)}
     for node in network.nodes:
-        source = tensors[node.inputs[0]]
-        if isinstance(node, Layer):
-            accumulators = _accumulate(node, source - network.input_grid_of(node).zero_point)
-            tensors[f"{node.name}.accumulators"] = accumulators
-            requantizer = node.requantizer
-            tensors[node.name] = requantizer(accumulators) if requantizer else accumulators
-        elif isinstance(node, MaxPool):
-            tensors[node.name] = _max_pool(node, source)
-        else:
-            tensors[node.name] = source.reshape(len(source), *node.shape)
+        sources = [tensors[name] for name in node.inputs]
+        if isinstance(node, Passing):
+            tensors[node.name] = _pass_on(node, sources[0])
+            continue
+        zeros = [network.grid_of(name).zero_point for name in node.inputs]
+        centred = [source - zero for source, zero in zip(sources, zeros, strict=True)]
+        if isinstance(node, Concat):
+            rescaled = [
+                source if requantizer is None else requantizer(x)
+                for requantizer, source, x in zip(node.requantizers, sources, centred, strict=True)
+            ]
+            tensors[node.name] = np.concatenate(rescaled, axis=1)
+            continue
+        accumulators = _accumulators(node, centred)
+        tensors[f"{node.name}.accumulators"] = accumulators
+        requantizer = node.requantizer
+        tensors[node.name] = requantizer(accumulators) if requantizer else accumulators
     return tensors
+
+
+def _accumulators(node: Accumulating, centred: list[IntArray]) -> IntArray:
+    if isinstance(node, Layer):
+        return _accumulate(node, centred[0])
+    if isinstance(node, Add):
+        total = np.zeros_like(centred[0])
+        for multiplier, x in zip(node.multipliers, centred, strict=True):
+            total += multiplier * x
+        return total
+    window = ConvGeometry(node.stride, node.padding)
+    sums: IntArray = _windows(centred[0], window, node.kernel).sum(axis=(4, 5))
+    return sums
+
+
+def _pass_on(node: Passing, x: IntArray) -> IntArray:
+    if isinstance(node, MaxPool):
+        return _max_pool(node, x)
+    if isinstance(node, Upsample):
+        return x.repeat(node.factor[0], axis=2).repeat(node.factor[1], axis=3)
+    return x.reshape(len(x), *node.shape)
 
 
 def _accumulate(layer: Layer, x: IntArray) -> IntArray:

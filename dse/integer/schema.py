@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dse.integer.network import IntegerNetwork, Layer
+from dse.integer.layer import Layer
+from dse.integer.network import IntegerNetwork
 from dse.integer.requantize import MULTIPLIER_BITS
 
 Array = npt.NDArray[Any]

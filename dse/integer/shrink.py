@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dse.integer.network import INPUT, IntegerNetwork, Layer, Node, Reshape
-from dse.integer.simplify import elements_read
+from dse.integer.layer import Layer
+from dse.integer.network import INPUT, IntegerNetwork
+from dse.integer.nodes import Add, Concat, Node, Reshape
+from dse.integer.simplify import elements_read, sharing
 
 Mask = npt.NDArray[np.bool_]
 
@@ -19,64 +21,73 @@ def shrink(network: IntegerNetwork) -> IntegerNetwork:
     """A network with the same output without the output channels that nothing reads.
 
     After `simplify` these are the channels whose weights pruning has emptied, or whose readers it
-    has. A tensor that is reshaped to anything but a vector, or read by a grouped convolution, keeps
-    its channels, and so does every layer at least one.
+    has. Tensors that are added keep the same channels, those that any of them needs. A tensor that
+    is reshaped to anything but a vector, or read by a grouped convolution, keeps its channels, so
+    do layers that share weights, and every layer keeps at least one.
     """
     kept = _kept(network)
     nodes: list[Node] = []
     for node in network.nodes:
         if isinstance(node, Layer):
             nodes.append(_smaller(node, kept[node.name], kept[node.source]))
-        elif isinstance(node, Reshape):
-            left = kept[node.name]
-            nodes.append(replace(node, shape=(int(left.sum()),)) if left.ndim == 1 else node)
+        elif isinstance(node, Reshape) and len(node.shape) == 1:
+            nodes.append(replace(node, shape=(int(kept[node.name].sum()),)))
         else:
             nodes.append(node)
     return replace(network, nodes=tuple(nodes))
 
 
 def _kept(network: IntegerNetwork) -> Mapping[str, Mask]:
-    """Which elements of every tensor stay, whole channels at a time."""
-    read = elements_read(network)
-    fixed = _fixed(network)
-    kept: dict[str, Mask] = {INPUT: np.ones(network.input_shape, dtype=np.bool_)}
+    """Which channels of every tensor stay; the elements of a vector are its channels."""
+    read, shared = elements_read(network), sharing(network)
+    kept: dict[str, Mask] = {
+        name: np.logical_or.reduce(mask.reshape(len(mask), -1), axis=1)
+        for name, mask in read.items()
+    }
+    kept[INPUT][:] = True
     for node in network.nodes:
-        shape = network.shapes[node.name]
         if isinstance(node, Layer):
-            channels = read[node.name].reshape(node.rows, -1).max(axis=1)
-            channels[0] |= not channels.any()
-            if node.name in fixed:
-                channels[:] = True
-            kept[node.name] = np.broadcast_to(channels.reshape(-1, *(1 for _ in shape[1:])), shape)
-        elif isinstance(node, Reshape):
-            kept[node.name] = kept[node.source].reshape(shape)
-        else:
-            kept[node.name] = np.broadcast_to(kept[node.source][:, :1, :1], shape)
+            kept[node.name][0] |= not kept[node.name].any()
+            if node.name in shared or (node.geometry and node.geometry.groups > 1):
+                kept[node.name][:] = kept[node.source][:] = True
+    before = -1
+    while before != (count := sum(int(mask.sum()) for mask in kept.values())):
+        before = count
+        for node in network.nodes:
+            _tie(node, kept)
     return kept
 
 
-def _fixed(network: IntegerNetwork) -> set[str]:
-    """Tensors whose channels must all stay, because of the nodes that read them."""
-    fixed = {network.output}
-    for node in reversed(network.nodes):
-        grouped = isinstance(node, Layer) and node.geometry is not None and node.geometry.groups > 1
-        reshaped = isinstance(node, Reshape) and len(node.shape) > 1
-        passed_on = not isinstance(node, Layer) and node.name in fixed
-        if grouped or reshaped or passed_on:
-            fixed.update(node.inputs)
-        if grouped:  # its own channels are counted by group
-            fixed.add(node.name)
-    return fixed
+def _tie(node: Node, kept: dict[str, Mask]) -> None:
+    """Let what `node` reads and writes keep the same channels: all that any of them keeps."""
+    if isinstance(node, Layer):
+        return
+    out, sources = kept[node.name], [kept[name] for name in node.inputs]
+    if isinstance(node, Concat):
+        parts = np.split(out, np.cumsum([len(source) for source in sources])[:-1])
+    elif isinstance(node, Reshape):
+        if len(node.shape) > 1:
+            out[:] = sources[0][:] = True
+            return
+        blocks = out.reshape(len(sources[0]), -1)
+        sources[0] |= blocks.any(axis=1)
+        blocks |= sources[0][:, None]
+        return
+    else:
+        parts = [out] * len(sources)
+        if isinstance(node, Add):
+            out |= np.logical_or.reduce(sources)
+    for part, source in zip(parts, sources, strict=True):
+        part |= source
+        source |= part
 
 
 def _smaller(layer: Layer, outputs: Mask, inputs: Mask) -> Layer:
     """`layer` with the rows of `outputs` and the columns of `inputs` that stay."""
-    rows = outputs.reshape(layer.rows, -1)[:, 0]
+    rows = outputs
     values = layer.weights.values[rows]
-    if layer.geometry is None:
+    if layer.geometry is None or layer.geometry.groups == 1:
         values = values[:, inputs]
-    elif layer.geometry.groups == 1:
-        values = values[:, inputs[:, 0, 0]]
     weights = replace(
         layer.weights,
         values=np.ascontiguousarray(values),

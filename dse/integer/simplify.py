@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
 from dse.integer.grid import IntArray
-from dse.integer.network import INPUT, IntegerNetwork, Layer, MaxPool, Node
+from dse.integer.layer import Layer
+from dse.integer.network import INPUT, IntegerNetwork
+from dse.integer.nodes import Add, AveragePool, Concat, MaxPool, Node, Reshape, Upsample
 
 Mask = npt.NDArray[np.bool_]
 
@@ -30,29 +32,69 @@ def simplify(network: IntegerNetwork) -> IntegerNetwork:
     return network
 
 
-def _may_drop(layer: Layer) -> bool:
+def sharing(network: IntegerNetwork) -> set[str]:
+    """The layers whose weights are those of another layer too: what one drops, the other needs."""
+    pairs = [(layer.name, layer.shares) for layer in network.layers if layer.shares is not None]
+    return {name for pair in pairs for name in pair}
+
+
+def _may_drop(layer: Layer, shared: set[str]) -> bool:
     """A full mid-rise layer is stored densely, which cannot leave a weight out."""
     weights = layer.weights
-    return not weights.mid_rise or weights.nonzeros < weights.values.size
+    full = weights.mid_rise and weights.nonzeros == weights.values.size
+    return not full and layer.name not in shared
 
 
 def _without_constants(network: IntegerNetwork) -> IntegerNetwork:
     """Fold what constant channels contribute into the biases of the layers that read them."""
     constants: dict[str, IntArray] = {INPUT: np.full(network.input_shape, _UNKNOWN)}
     nodes: list[Node] = []
+    shared = sharing(network)
     for node in network.nodes:
-        source = constants[node.inputs[0]]
-        shape = network.shapes[node.name]
-        if isinstance(node, Layer):
-            if _may_drop(node):
-                node = _folded(node, source, network.input_grid_of(node).zero_point)
-            constants[node.name] = _constant_outputs(node, shape)
-        elif isinstance(node, MaxPool):
-            constants[node.name] = np.broadcast_to(_by_channel(source), shape)
-        else:
-            constants[node.name] = source.reshape(shape)
+        sources = [constants[name] for name in node.inputs]
+        if isinstance(node, Layer) and _may_drop(node, shared):
+            node = _folded(node, sources[0], network.input_grid_of(node).zero_point)
+        constants[node.name] = _constants(network, node, sources)
         nodes.append(node)
     return replace(network, nodes=tuple(nodes))
+
+
+def _constants(network: IntegerNetwork, node: Node, sources: list[IntArray]) -> IntArray:
+    """The code of each output element of `node` where it is constant, else _UNKNOWN."""
+    shape = network.shapes[node.name]
+    if isinstance(node, Layer):
+        return _constant_outputs(node, shape)
+    if isinstance(node, MaxPool):
+        return np.broadcast_to(_by_channel(sources[0]), shape)
+    if isinstance(node, Upsample):
+        return sources[0].repeat(node.factor[0], axis=1).repeat(node.factor[1], axis=2)
+    if isinstance(node, Reshape):
+        return sources[0].reshape(shape)
+    zeros = [network.grid_of(name).zero_point for name in node.inputs]
+    centred = [source - zero for source, zero in zip(sources, zeros, strict=True)]
+    if isinstance(node, Add):
+        known = np.logical_and.reduce([source != _UNKNOWN for source in sources])
+        terms = [m * x for m, x in zip(node.multipliers, centred, strict=True)]
+        return np.where(known, node.requantizer(sum(terms)[None])[0], _UNKNOWN)  # type: ignore[index]
+    if isinstance(node, AveragePool):
+        return np.broadcast_to(_constant_means(node, _by_channel(sources[0]), zeros[0]), shape)
+    if isinstance(node, Concat):
+        parts = [
+            source if r is None else np.where(source == _UNKNOWN, source, r(x[None])[0])
+            for r, source, x in zip(node.requantizers, sources, centred, strict=True)
+        ]
+        return np.concatenate(parts)
+    assert_never(node)
+
+
+def _constant_means(pool: AveragePool, source: IntArray, zero_point: int) -> IntArray:
+    """Means (C, 1, 1) of constant channels; padding, which counts as the zero point, mixes in."""
+    if pool.requantizer is None:
+        return np.full_like(source, _UNKNOWN)
+    window = pool.kernel[0] * pool.kernel[1]
+    means = pool.requantizer((window * (source - zero_point))[None])[0]
+    known = source == zero_point if any(pool.padding) else source != _UNKNOWN
+    return np.where(known, means, _UNKNOWN)
 
 
 _UNKNOWN = -1
@@ -107,10 +149,10 @@ def _per_weight(layer: Layer, inputs: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 def _without_unread(network: IntegerNetwork) -> IntegerNetwork:
     """Drop the weights and biases of output channels that nothing reads."""
-    read = elements_read(network)
+    read, shared = elements_read(network), sharing(network)
     nodes: list[Node] = []
     for node in network.nodes:
-        if isinstance(node, Layer) and _may_drop(node):
+        if isinstance(node, Layer) and _may_drop(node, shared):
             alive = read[node.name].reshape(node.rows, -1).any(axis=1)
             values = node.weights.values * alive.reshape(-1, *(1,) * (node.weights.values.ndim - 1))
             weights = replace(node.weights, values=values.astype(np.int32))
@@ -126,13 +168,20 @@ def elements_read(network: IntegerNetwork) -> Mapping[str, Mask]:
     }
     read[network.output][:] = True
     for node in reversed(network.nodes):
-        source, wanted = read[node.inputs[0]], read[node.name]
-        if isinstance(node, Layer):
-            source |= _inputs_used(node, wanted, source.shape)
-        elif isinstance(node, MaxPool):
-            source |= wanted.any(axis=(1, 2), keepdims=True)
-        else:
-            source |= wanted.reshape(source.shape)
+        wanted, start = read[node.name], 0
+        for name in node.inputs:
+            source = read[name]
+            if isinstance(node, Layer):
+                source |= _inputs_used(node, wanted, source.shape)
+            elif isinstance(node, MaxPool | AveragePool | Upsample):
+                source |= wanted.any(axis=(1, 2), keepdims=True)
+            elif isinstance(node, Concat):
+                source |= wanted[start : start + len(source)]
+                start += len(source)
+            elif isinstance(node, Add | Reshape):
+                source |= wanted.reshape(source.shape)
+            else:
+                assert_never(node)
     return read
 
 

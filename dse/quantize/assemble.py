@@ -13,9 +13,19 @@ import torch
 from torch import Tensor
 
 from dse.errors import InputError
-from dse.integer.grid import ActivationGrid, IntArray, IntegerWeights
-from dse.integer.network import INPUT, ConvGeometry, IntegerNetwork, Layer, Node
-from dse.integer.requantize import Requantizer
+from dse.integer import (
+    INPUT,
+    LINEAR,
+    RELU,
+    ActivationGrid,
+    ConvGeometry,
+    IntegerNetwork,
+    IntegerWeights,
+    Layer,
+    Node,
+    Requantizer,
+)
+from dse.integer.grid import IntArray
 from dse.integer.schema import layer_values
 from dse.quantize.graph import Graph, LayerCall
 from dse.quantize.layers import QuanConv2d, QuanLayer
@@ -67,7 +77,7 @@ def assemble(
         requantizer = None
         if layer.output:
             requantizer = Requantizer.from_scales(
-                layer.weights.scale * grid.scale, layer.output, node.relu
+                layer.weights.scale * grid.scale, layer.output, RELU if node.relu else LINEAR
             )
             grids[node.name] = layer.output
         elif layer.weights.scale.size > 1 or node.relu:

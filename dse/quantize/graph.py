@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from dse.errors import InputError
-from dse.integer.network import INPUT, MaxPool, Reshape
+from dse.integer import INPUT, MaxPool, Reshape
 from dse.quantize.layers import QuanConv2d, QuanLayer, QuanLinear
 from dse.quantize.pool import max_pool
 

@@ -7,8 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dse.integer import kernels
-from dse.integer.network import MaxPool
+from dse.integer import MaxPool, kernels
 
 
 class _MaxPool(torch.autograd.Function):

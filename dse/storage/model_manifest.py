@@ -11,6 +11,9 @@ import numpy as np
 from dse.errors import InputError
 from dse.integer import (
     ActivationGrid,
+    Add,
+    AveragePool,
+    Concat,
     ConvGeometry,
     IntegerNetwork,
     IntegerWeights,
@@ -19,6 +22,7 @@ from dse.integer import (
     Node,
     Requantizer,
     Reshape,
+    Upsample,
 )
 from dse.storage.fields import Fields
 from dse.storage.packed import PackedModel, Unpacked, unpack
@@ -86,6 +90,8 @@ def _grid(grid: ActivationGrid) -> dict[str, Any]:
 
 
 def _node(node: Node) -> dict[str, Any]:
+    if isinstance(node, Add | AveragePool | Concat | Upsample):
+        raise InputError(f"{node.name}: {type(node).__name__} is not packed yet")
     entry: dict[str, Any] = {"kind": _kind(node), "name": node.name, "source": node.source}
     if isinstance(node, MaxPool):
         entry |= {"kernel": _list(node.kernel), "stride": _list(node.stride)}
@@ -99,7 +105,7 @@ def _list(numbers: Iterable[int]) -> list[int]:
     return [int(number) for number in numbers]
 
 
-def _kind(node: Node) -> str:
+def _kind(node: Layer | MaxPool | Reshape) -> str:
     if isinstance(node, Layer):
         return "linear" if node.geometry is None else "conv"
     if isinstance(node, MaxPool):
@@ -128,7 +134,9 @@ def _layer(network: IntegerNetwork, layer: Layer) -> dict[str, Any]:
     if requantizer is not None:
         entry["output"] = {
             **_grid(requantizer.grid),
-            "relu": bool(requantizer.relu),
+            "low": int(requantizer.low),
+            "high": int(requantizer.high),
+            "leak": int(requantizer.leak),
             "multiplier": requantizer.multiplier.tolist(),
             "shift": requantizer.shift.tolist(),
         }
@@ -172,7 +180,7 @@ def _build_layer(name: str, source: str, entry: Fields, stored: StoredLayer) -> 
     if stored.requantizer is not None and output is not None:
         held = stored.requantizer
         grid = ActivationGrid(held.bits, output.number("scale"), held.zero_point)
-        requantizer = Requantizer(held.multiplier, held.shift, grid, held.relu)
+        requantizer = Requantizer(held.multiplier, held.shift, grid, held.low, held.high, held.leak)
     geometry = None
     if len(layout.shape) == 4:
         geometry = ConvGeometry(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.integer import Layer
+from dse.integer import Layer, Requantizer
 from dse.integer.grid import IntArray
 from dse.integer.requantize import MIN_SHIFT, MULTIPLIER_BITS
 from dse.storage.bits import BitReader, BitWriter, ceil_lg
@@ -16,6 +16,7 @@ from dse.storage.formats import Format, registry
 from dse.storage.layout import Layout
 
 IDENTIFIER_BITS = 4
+LEAK_BITS = 4
 BITS_BITS = 4  # a width of 1..16 bits, stored less one
 BIAS_WIDTH_BITS = 6
 SHIFT_BITS = 7  # MIN_SHIFT..MAX_SHIFT, stored less MIN_SHIFT
@@ -35,7 +36,9 @@ class StoredRequantizer:
     shift: IntArray
     bits: int
     zero_point: int
-    relu: bool
+    low: int
+    high: int
+    leak: int
 
 
 @dataclass(frozen=True)
@@ -88,9 +91,9 @@ def write_requantizer(writer: BitWriter, layer: Layer) -> None:
         raise ValueError(
             f"{layer.name}: {len(requantizer.multiplier)} multipliers, not {layer.rows}"
         )
-    writer.integer(requantizer.relu, 1)
     writer.integer(requantizer.grid.bits - 1, BITS_BITS)
     writer.integer(requantizer.grid.zero_point, requantizer.grid.bits)
+    _write_clamp(writer, requantizer)
     writer.integer(per_row, 1)
     writer.integers(requantizer.multiplier - _LEADING, MULTIPLIER_BITS - 1)
     smallest = int(requantizer.shift.min())
@@ -99,6 +102,32 @@ def write_requantizer(writer: BitWriter, layer: Layer) -> None:
         width = int(requantizer.shift.max() - smallest).bit_length()
         writer.integer(width, SHIFT_SPREAD_BITS)
         writer.integers(requantizer.shift - smallest, width)
+
+
+def _write_clamp(writer: BitWriter, requantizer: Requantizer) -> None:
+    """1 for ReLU, 00 for no nonlinearity, else 01, the ends of the clamp and the leak."""
+    bits, zero_point = requantizer.grid.bits, requantizer.grid.zero_point
+    ends = (requantizer.low, requantizer.high, requantizer.leak)
+    if ends == _clamp_of(True, bits, zero_point):
+        writer.integer(1, 1)
+    elif ends == _clamp_of(False, bits, zero_point):
+        writer.integer(0, 2)
+    else:
+        writer.integer(1, 2)
+        writer.integer(requantizer.low, bits)
+        writer.integer(requantizer.high, bits)
+        writer.integer(requantizer.leak, LEAK_BITS)
+
+
+def _read_clamp(reader: BitReader, bits: int, zero_point: int) -> tuple[int, int, int]:
+    relu = bool(reader.integer(1))
+    if relu or not reader.integer(1):
+        return _clamp_of(relu, bits, zero_point)
+    return reader.integer(bits), reader.integer(bits), reader.integer(LEAK_BITS)
+
+
+def _clamp_of(relu: bool, bits: int, zero_point: int) -> tuple[int, int, int]:
+    return (zero_point if relu else 0, (1 << bits) - 1, 0)
 
 
 def read_layer(reader: BitReader) -> StoredLayer:
@@ -137,13 +166,13 @@ def _read_bias(reader: BitReader, rows: int) -> IntArray:
 def _read_requantizer(reader: BitReader, layout: Layout) -> StoredRequantizer | None:
     if not reader.integer(1):
         return None
-    relu = bool(reader.integer(1))
     bits = reader.integer(BITS_BITS) + 1
     zero_point = reader.integer(bits)
+    clamp = _read_clamp(reader, bits, zero_point)
     per_row = bool(reader.integer(1))
     count = layout.rows if per_row else 1
     multiplier = reader.integers(count, MULTIPLIER_BITS - 1) + _LEADING
     smallest = reader.integer(SHIFT_BITS) + MIN_SHIFT
     width = reader.integer(SHIFT_SPREAD_BITS) if per_row else 0
     shift = reader.integers(count, width) + smallest
-    return StoredRequantizer(multiplier, shift, bits, zero_point, relu)
+    return StoredRequantizer(multiplier, shift, bits, zero_point, *clamp)

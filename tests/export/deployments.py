@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from dse.export import Deployment
 from dse.integer import (
+    LINEAR,
+    RELU,
     ActivationGrid,
     ConvGeometry,
     IntegerNetwork,
@@ -51,7 +53,7 @@ def lively(seed: int, bits: int, mid_rise: bool = False, density: float = 0.6) -
         per_row = np.moveaxis(sums, 1, 0).reshape(shape[0], -1)
         step = 4 * np.maximum(per_row.std(axis=1), 1) / (top + 1)  # accumulators per code
         bias = np.round((top / 2 - grid.zero_point) * step - per_row.mean(axis=1)).astype(np.int64)
-        requantizer = Requantizer.from_scales(grid.scale / step, grid, bool(rng.random() < 0.5))
+        requantizer = Requantizer.from_scales(grid.scale / step, grid, rng.choice([LINEAR, RELU]))
         last = name == "fc2"
         nodes.append(Layer(name, source, weights, bias, None if last else requantizer, geometry))
 

@@ -13,6 +13,7 @@ import pytest
 from dse.export import c, check
 from dse.export._c_text import SUFFIXES, CType, array, comment, identifiers
 from dse.integer import (
+    LINEAR,
     ActivationGrid,
     ConvGeometry,
     IntegerNetwork,
@@ -124,7 +125,7 @@ def test_images_one_pixel_wide_compile_without_a_warning(
     weights = IntegerWeights(values, 2, 1, np.array([1.0]))
     grid = ActivationGrid(3, 1.0, 1)
     geometry = ConvGeometry(padding=(padding, 0))
-    requantizer = Requantizer(np.array([20000]), np.array([14]), grid, relu=False)
+    requantizer = Requantizer(np.array([20000]), np.array([14]), grid, *LINEAR.codes(grid))
     bias = np.zeros(3, dtype=np.int64)
     layer = Layer("conv", "input", weights, bias, requantizer, geometry)
     pool = MaxPool("pool", "conv", (1, 1), (1, 1))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dse.integer import (
+    RELU,
     ActivationGrid,
     ConvGeometry,
     IntegerNetwork,
@@ -48,7 +49,7 @@ def requantizer(bits: Bits) -> Requantizer:
     """A per-tensor requantizer to `bits.activations`."""
     one = np.array([1 << 14], dtype=np.int64)
     grid = ActivationGrid(bits.activations, 1.0, 0)
-    return Requantizer(one, np.array([20], dtype=np.int64), grid, relu=True)
+    return Requantizer(one, np.array([20], dtype=np.int64), grid, *RELU.codes(grid))
 
 
 def conv(name: str, source: str, shape: tuple[int, ...], bits: Bits, padding: int = 0) -> Layer:

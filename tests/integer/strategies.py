@@ -8,6 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from dse.integer import (
+    LINEAR,
+    RELU,
     ActivationGrid,
     ConvGeometry,
     IntegerNetwork,
@@ -18,7 +20,7 @@ from dse.integer import (
     Requantizer,
     Reshape,
 )
-from dse.integer.requantize import MAX_SHIFT, MIN_SHIFT
+from dse.integer.requantize import MAX_LEAK, MAX_SHIFT, MIN_SHIFT
 
 Draw = Any
 Shape = tuple[int, ...]
@@ -61,7 +63,17 @@ def requantizers(draw: Draw, rows: int, reach: int) -> Requantizer:
     useful = (reach << 15).bit_length() - grid.bits + rng.integers(-4, 5, count)
     anywhere = rng.integers(MIN_SHIFT, MAX_SHIFT + 1, count)
     shift = np.where(draw(st.sampled_from([True, True, False])), useful, anywhere)
-    return Requantizer(multiplier, np.clip(shift, MIN_SHIFT, MAX_SHIFT), grid, draw(st.booleans()))
+    return Requantizer(multiplier, np.clip(shift, MIN_SHIFT, MAX_SHIFT), grid, *draw(clamps(grid)))
+
+
+@st.composite
+def clamps(draw: Draw, grid: ActivationGrid) -> tuple[int, int, int]:
+    """Low and high code and leak: linear, ReLU, or any."""
+    kind = draw(st.sampled_from([LINEAR, RELU, None]))
+    if kind:
+        return (*kind.codes(grid), 0)
+    low = draw(st.integers(0, grid.max_code))
+    return low, draw(st.integers(low, grid.max_code)), draw(st.integers(0, MAX_LEAK))
 
 
 @st.composite

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dse.integer import (
+    LINEAR,
     ActivationGrid,
     ConvGeometry,
     IntegerNetwork,
@@ -21,11 +23,12 @@ from dse.integer import (
 )
 from dse.integer.kernels import FLOAT32_EXACT, Evaluator, accuracy_of, max_pool, quantize_input
 
+from .graphs import graphs
 from .strategies import generators, networks, random_codes
 
 
 @settings(max_examples=150, deadline=None)
-@given(network=networks(), rng=generators())
+@given(network=st.one_of(networks(), graphs()), rng=generators())
 def test_evaluator_equals_reference(network: IntegerNetwork, rng: np.random.Generator) -> None:
     codes = random_codes(network, 3, rng)
     expected = reference.evaluate(network, codes)[network.output]
@@ -41,7 +44,7 @@ def linear_network(columns: int, top: int, bias: int, shift: int | None = None) 
     requantizer = None
     if shift is not None:
         grid = ActivationGrid(16, 1.0, 12345)
-        requantizer = Requantizer(np.array([32767]), np.array([shift]), grid, relu=False)
+        requantizer = Requantizer(np.array([32767]), np.array([shift]), grid, *LINEAR.codes(grid))
     layer = Layer("fc", "input", weights, np.array([bias]), requantizer)
     grid = ActivationGrid(top.bit_length(), 1.0, 0)
     return IntegerNetwork((columns,), grid, (layer,))
@@ -119,9 +122,8 @@ def test_wide_accumulators_are_requantized_exactly_where_float64_would_round() -
 def _small_convolution(pool: MaxPool | None) -> IntegerNetwork:
     rng = np.random.default_rng(0)
     weights = IntegerWeights(rng.integers(-8, 8, (2, 1, 3, 3)).astype(np.int32), 4, 8, np.ones(1))
-    requantizer = Requantizer(
-        np.array([20000]), np.array([20]), ActivationGrid(4, 1.0, 5), relu=False
-    )
+    grid = ActivationGrid(4, 1.0, 5)
+    requantizer = Requantizer(np.array([20000]), np.array([20]), grid, *LINEAR.codes(grid))
     conv = Layer("conv", "input", weights, np.zeros(2, dtype=np.int64), requantizer, ConvGeometry())
     nodes: tuple[Node, ...] = (conv, pool) if pool else (conv,)
     return IntegerNetwork((1, 8, 8), ActivationGrid(8, 1.0, 100), nodes)

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dse.integer import (
+    RELU,
     ActivationGrid,
     ConvGeometry,
     IntegerNetwork,
@@ -23,10 +24,11 @@ from dse.integer import (
 )
 from dse.integer.network import AccumulatorBounds
 
+from .graphs import graphs
 from .strategies import generators, grids, layers, networks, random_codes
 
 GRID = ActivationGrid(4, 1.0, 3)
-TO_GRID = Requantizer(np.array([1 << 14]), np.array([16]), GRID, relu=True)
+TO_GRID = Requantizer(np.array([1 << 14]), np.array([16]), GRID, *RELU.codes(GRID))
 
 
 def layer(name: str = "conv", source: str = "input", **changes: Any) -> Layer:
@@ -55,11 +57,12 @@ def network(*nodes: Node) -> IntegerNetwork:
 
 
 @settings(max_examples=100, deadline=None)
-@given(net=networks(), rng=generators())
+@given(net=st.one_of(networks(), graphs()), rng=generators())
 def test_bounds_enclose_every_accumulator(net: IntegerNetwork, rng: np.random.Generator) -> None:
     tensors = reference.evaluate(net, random_codes(net, 3, rng))
-    for node in net.layers:
-        found = np.moveaxis(tensors[f"{node.name}.accumulators"], 1, 0).reshape(node.rows, -1)
+    for node in net.accumulating:
+        sums = tensors[f"{node.name}.accumulators"]
+        found = np.moveaxis(sums, 1, 0).reshape(sums.shape[1], -1)
         bounds = net.bounds[node.name]
         assert (found.min(1) >= bounds.low).all()
         assert (found.max(1) <= bounds.high).all()
@@ -67,7 +70,7 @@ def test_bounds_enclose_every_accumulator(net: IntegerNetwork, rng: np.random.Ge
 
 
 @settings(max_examples=100, deadline=None)
-@given(net=networks(), rng=generators())
+@given(net=st.one_of(networks(), graphs()), rng=generators())
 def test_code_ranges_and_shapes_are_those_of_the_tensors(
     net: IntegerNetwork, rng: np.random.Generator
 ) -> None:
@@ -186,7 +189,7 @@ def test_networks_that_do_not_fit_are_refused(nodes: tuple[Node, ...], message: 
         ({"bias": np.zeros(3, dtype=np.int64)}, r"conv: bias must be int64 of shape \(2,\)"),
         ({"bias": np.zeros(2, dtype=np.int32)}, r"conv: bias must be int64 of shape \(2,\)"),
         (
-            {"requantizer": Requantizer(np.full(3, 1 << 14), np.full(3, 16), GRID, relu=True)},
+            {"requantizer": Requantizer(np.full(3, 1 << 14), np.full(3, 16), GRID, 0, 15)},
             "conv: needs 1 or 2 multipliers, but has 3",
         ),
     ],

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import signal
 
 from dse.integer import (
+    LINEAR,
     ActivationGrid,
     ConvGeometry,
     IntegerNetwork,
@@ -38,7 +39,7 @@ def test_golden_convolution() -> None:
     geometry = ConvGeometry((2, 2), (1, 1))
     # M0 = 2^14, n = 15 halves, rounding half up: 0, 2.5 -> 3, 8.5 -> 9, 9; plus zero point 1
     grid = ActivationGrid(4, 1.0, 1)
-    requantizer = Requantizer(np.array([1 << 14]), np.array([15]), grid, relu=False)
+    requantizer = Requantizer(np.array([1 << 14]), np.array([15]), grid, *LINEAR.codes(grid))
     conv = Layer("conv", "input", weights, np.array([10]), requantizer, geometry)
     pool = MaxPool("pool", "conv", (2, 1), (1, 1))
     network = IntegerNetwork((1, 3, 3), ActivationGrid(4, 1.0, 4), (conv, pool))

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dse.integer import ActivationGrid, Requantizer
-from dse.integer.requantize import MAX_SHIFT, MIN_SHIFT
+from dse.integer import LINEAR, RELU, ActivationGrid, Nonlinearity, Requantizer
+from dse.integer.requantize import MAX_LEAK, MAX_SHIFT, MIN_SHIFT
 
 from .strategies import grids
 
@@ -23,6 +23,11 @@ ACCUMULATORS = st.one_of(
 )
 MULTIPLIERS = st.one_of(st.integers(1 << 14, (1 << 15) - 1), st.sampled_from([1 << 14, 32767]))
 GRID = ActivationGrid(8, 1.0, 100)
+
+
+def requantizer(multiplier: int, shift: int, grid: ActivationGrid, relu: bool) -> Requantizer:
+    ends = (RELU if relu else LINEAR).codes(grid)
+    return Requantizer(np.array([multiplier]), np.array([shift]), grid, *ends)
 
 
 def exact(accumulator: int, multiplier: int, shift: int, grid: ActivationGrid, relu: bool) -> int:
@@ -43,7 +48,7 @@ def test_every_shift_equals_rational_arithmetic(
     accumulators: list[int], multiplier: int, grid: ActivationGrid, relu: bool
 ) -> None:
     for shift in range(MIN_SHIFT, MAX_SHIFT + 1):
-        requantize = Requantizer(np.array([multiplier]), np.array([shift]), grid, relu)
+        requantize = requantizer(multiplier, shift, grid, relu)
         expected = [exact(a, multiplier, shift, grid, relu) for a in accumulators]
         assert requantize(np.array(accumulators).reshape(-1, 1))[:, 0].tolist() == expected
 
@@ -58,7 +63,7 @@ def test_ties_round_up(half: int, shift: int, offset: int) -> None:
     # With M0 = 2^14 and n = 14 + shift, y = acc / 2^shift: (2k + 1) * 2^(shift-1) is a tie.
     accumulator = (2 * half + 1) * (1 << (shift - 1)) + offset
     grid = ActivationGrid(16, 1.0, 1 << 15)
-    requantize = Requantizer(np.array([1 << 14]), np.array([14 + shift]), grid, relu=False)
+    requantize = Requantizer(np.array([1 << 14]), np.array([14 + shift]), grid, *LINEAR.codes(grid))
     expected = exact(accumulator, 1 << 14, 14 + shift, grid, relu=False)
     assert requantize(np.array([[accumulator]])).item() == expected
 
@@ -66,10 +71,85 @@ def test_ties_round_up(half: int, shift: int, offset: int) -> None:
 def test_multipliers_and_shifts_apply_per_row() -> None:
     # row 0: 10 * 2^14 / 2^14 = 10; row 1: 10 * 2^14 / 2^15 = 5; row 2: 10 * 24576 / 2^16 = 3.75
     multiplier, shift = np.array([1 << 14, 1 << 14, 24576]), np.array([14, 15, 16])
-    requantize = Requantizer(multiplier, shift, ActivationGrid(8, 1.0, 100), relu=False)
+    requantize = Requantizer(multiplier, shift, GRID, *LINEAR.codes(GRID))
     accumulators = np.full((2, 3, 1, 2), 10)
     expected = np.broadcast_to(np.array([110, 105, 104]).reshape(1, 3, 1, 1), (2, 3, 1, 2))
     np.testing.assert_array_equal(requantize(accumulators), expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    accumulators=st.lists(ACCUMULATORS, min_size=1, max_size=20),
+    shift=st.integers(MIN_SHIFT, MAX_SHIFT),
+    multiplier=MULTIPLIERS,
+    grid=grids(),
+    data=st.data(),
+)
+def test_leaks_and_clamps_equal_rational_arithmetic(
+    accumulators: list[int], shift: int, multiplier: int, grid: ActivationGrid, data: st.DataObject
+) -> None:
+    leak = data.draw(st.integers(0, MAX_LEAK))
+    low = data.draw(st.integers(0, grid.max_code))
+    high = data.draw(st.integers(low, grid.max_code))
+    made = Requantizer(np.array([multiplier]), np.array([shift]), grid, low, high, leak)
+    expected = []
+    for accumulator in accumulators:
+        real = accumulator * multiplier * Fraction(2) ** -shift
+        leaked = real / (1 << leak) if accumulator < 0 else real
+        expected.append(max(low, min(high, grid.zero_point + floor(leaked + Fraction(1, 2)))))
+    codes = made(np.array(accumulators).reshape(-1, 1))[:, 0]
+    assert codes.tolist() == expected
+    rising = np.argsort(accumulators)
+    assert (np.diff(codes[rising]) >= 0).all(), "max pooling may come first"
+
+
+# z = 100, scale 0.05: 6 is 120 codes above, so 220; -1 and 1 are codes 80 and 120. 0.025 is half
+# a code, which rounds up. A grid that ends before 6 clamps there.
+@pytest.mark.parametrize(
+    ("low", "high", "codes"),
+    [
+        (-np.inf, np.inf, (0, 255)),
+        (0.0, np.inf, (100, 255)),
+        (0.0, 6.0, (100, 220)),
+        (-1.0, 1.0, (80, 120)),
+        (-0.025, 0.025, (100, 101)),
+        (-9.0, 60.0, (0, 255)),
+        (1e300, 1e300, (255, 255)),
+    ],
+)
+def test_the_ends_of_a_clamp_are_codes(low: float, high: float, codes: tuple[int, int]) -> None:
+    assert Nonlinearity(low, high).codes(ActivationGrid(8, 0.05, 100)) == codes
+
+
+def test_a_leak_has_the_same_single_rounding() -> None:
+    # M = 1/2 and leak 2: 6 -> 3; -6 -> -6/8 = -0.75 -> -1; -4 -> -0.5 -> 0 (half up); -12 -> -1.5
+    made = Requantizer(np.array([1 << 14]), np.array([15]), GRID, 0, 255, leak=2)
+    found = made(np.array([6, -6, -4, -12, -13]).reshape(-1, 1))[:, 0] - 100
+    assert found.tolist() == [3, -1, 0, -1, -2]
+
+
+@pytest.mark.parametrize(
+    ("ends", "message"),
+    [
+        ((5, 4, 0), "0 <= low <= high <= 255 must hold, but low is 5 and high 4"),
+        ((-1, 4, 0), "low is -1"),
+        ((0, 256, 0), "high 256"),
+        ((0, 255, 16), r"leak must lie in 0\.\.15, but got 16"),
+        ((0, 255, -1), "but got -1"),
+    ],
+)
+def test_bad_clamps_are_refused(ends: tuple[int, int, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Requantizer(np.array([1 << 14]), np.array([0]), GRID, *ends)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((1.0, 0.0, 0), "low must be at most high"), ((0.0, 1.0, 16), "leak must lie in")],
+)
+def test_bad_nonlinearities_are_refused(arguments: tuple[float, float, int], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Nonlinearity(*arguments)
 
 
 # By hand, z = 100, 8 bits, M0 = 2^14 and n = 15, so y = 100 + floor(acc / 2 + 1/2): -1 gives
@@ -90,7 +170,7 @@ def test_multipliers_and_shifts_apply_per_row() -> None:
 )
 def test_golden_values(accumulator: int, code: int, after_relu: int) -> None:
     for relu, expected in ((False, code), (True, after_relu)):
-        requantize = Requantizer(np.array([1 << 14]), np.array([15]), GRID, relu)
+        requantize = requantizer(1 << 14, 15, GRID, relu)
         assert requantize(np.array([[accumulator]])).item() == expected
 
 
@@ -100,7 +180,7 @@ def test_the_multiplier_is_within_half_a_unit_of_the_ratio(
     ratio: float, grid: ActivationGrid
 ) -> None:
     scale = np.array([ratio * grid.scale])
-    made = Requantizer.from_scales(scale, grid, relu=False)
+    made = Requantizer.from_scales(scale, grid)
     real = Fraction(float((scale / grid.scale)[0]))
     held = int(made.multiplier[0]) * Fraction(2) ** -int(made.shift[0])
     assert abs(held - real) <= real / (1 << 15)
@@ -122,13 +202,13 @@ def test_the_multiplier_is_within_half_a_unit_of_the_ratio(
 def test_a_mantissa_that_rounds_up_carries_into_the_shift(
     mantissa: float, multiplier: int, shift: int, exponent: int
 ) -> None:
-    made = Requantizer.from_scales(np.array([mantissa * 2.0**exponent]), GRID, relu=False)
+    made = Requantizer.from_scales(np.array([mantissa * 2.0**exponent]), GRID)
     assert (made.multiplier[0], made.shift[0]) == (multiplier, shift - exponent)
 
 
 @pytest.mark.parametrize(("ratio", "shift"), [(2.0**-100, MAX_SHIFT), (2.0**40, MIN_SHIFT)])
 def test_ratios_beyond_the_shifts_change_no_code(ratio: float, shift: int) -> None:
-    made = Requantizer.from_scales(np.array([ratio]), GRID, relu=False)
+    made = Requantizer.from_scales(np.array([ratio]), GRID)
     assert made.shift[0] == shift
     accumulators = [-WIDEST, -1, 0, 1, WIDEST - 1]
     real = [
@@ -152,4 +232,4 @@ def test_bad_multipliers_and_shifts_are_refused(
     multiplier: list[int], shift: list[int], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        Requantizer(np.array(multiplier), np.array(shift), GRID, relu=False)
+        Requantizer(np.array(multiplier), np.array(shift), GRID, *LINEAR.codes(GRID))

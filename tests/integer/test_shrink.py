@@ -6,10 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dse.integer.network import IntegerNetwork
+from dse.integer import IntegerNetwork
 from dse.integer.reference import evaluate
 from dse.integer.shrink import shrink
 from dse.integer.simplify import simplify
+from tests.integer.graphs import graphs
 from tests.integer.strategies import networks, random_codes
 from tests.integer.test_simplify import (
     GRID,
@@ -19,7 +20,10 @@ from tests.integer.test_simplify import (
 )
 
 
-@given(st.one_of(networks(), sparse_networks(), unflattened_networks()), st.integers(0, 2**32 - 1))
+@given(
+    st.one_of(networks(), sparse_networks(), unflattened_networks(), graphs()),
+    st.integers(0, 2**32 - 1),
+)
 def test_outputs_stay_the_same(network: IntegerNetwork, seed: int) -> None:
     codes = random_codes(network, 3, np.random.default_rng(seed))
     expected = evaluate(network, codes)[network.output]

@@ -6,10 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dse.integer import ConvGeometry, IntegerNetwork, Layer, MaxPool, Node, Reshape
 from dse.integer.grid import ActivationGrid, IntegerWeights
-from dse.integer.network import ConvGeometry, IntegerNetwork, Layer, MaxPool, Node, Reshape
 from dse.integer.reference import evaluate
-from dse.integer.requantize import Requantizer
+from dse.integer.requantize import LINEAR, RELU, Requantizer
 from dse.integer.simplify import simplify
 
 GRID = ActivationGrid(4, 0.5, 3)
@@ -21,7 +21,7 @@ def weights_of(values: list[object] | np.ndarray, bits: int = 4, zero: int = 8) 
 
 
 def requantizer(relu: bool = True) -> Requantizer:
-    return Requantizer.from_scales(np.array([0.25]), GRID, relu)
+    return Requantizer.from_scales(np.array([0.25]), GRID, RELU if relu else LINEAR)
 
 
 def linear(name: str, source: str, values: list[object], bias: list[int], last: bool) -> Layer:

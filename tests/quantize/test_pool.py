@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from dse.integer.network import MaxPool
+from dse.integer import MaxPool
 from dse.quantize.pool import max_pool
 
 

@@ -32,9 +32,8 @@ def with_scales_per_row(network: IntegerNetwork) -> IntegerNetwork:
         if isinstance(node, Layer) and node.requantizer:
             scale = node.weights.scale * np.linspace(0.5, 1, node.rows)
             source = network.input_grid_of(node)
-            requantizer = Requantizer.from_scales(
-                scale * source.scale, node.requantizer.grid, node.requantizer.relu
-            )
+            requantizer = Requantizer.from_scales(scale * source.scale, node.requantizer.grid)
+            requantizer = replace(requantizer, low=node.requantizer.low)
             weights = replace(node.weights, scale=scale)
             node = replace(node, weights=weights, requantizer=requantizer)
         nodes.append(node)

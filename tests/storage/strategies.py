@@ -6,6 +6,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from dse.integer import (
+    LINEAR,
+    RELU,
     ActivationGrid,
     ConvGeometry,
     IntegerNetwork,
@@ -64,7 +66,10 @@ def _requantizer(rng: np.random.Generator, rows: int) -> Requantizer:
     spread = rng.choice([0, 3, 70])
     lowest = int(rng.integers(-8, 63 - spread))
     shift = lowest + rng.integers(0, spread + 1, count)
-    return Requantizer(multiplier, shift, _grid(rng), bool(rng.random() < 0.5))
+    grid = _grid(rng)
+    low, high = sorted(int(code) for code in rng.integers(0, grid.max_code + 1, 2))
+    clamps = [(*LINEAR.codes(grid), 0), (*RELU.codes(grid), 0), (low, high, 0)]
+    return Requantizer(multiplier, shift, grid, *clamps[rng.integers(3)])
 
 
 def random_layer(
@@ -123,7 +128,7 @@ def lenet5(bits: int, density: float, seed: int = 0) -> IntegerNetwork:
     for name, shape in zip(names, LENET5_SHAPES, strict=True):
         weights = random_weights(shape, bits, rng, density)
         bias = rng.integers(-(1 << (bits + 3)), 1 << (bits + 3), shape[0])
-        requantizer = Requantizer(np.array([20000]), np.array([20]), grid, relu=True)
+        requantizer = Requantizer(np.array([20000]), np.array([20]), grid, *RELU.codes(grid))
         geometry = ConvGeometry() if len(shape) == 4 else None
         if name == "conv1":
             geometry = ConvGeometry(padding=(2, 2))

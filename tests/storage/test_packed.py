@@ -66,7 +66,7 @@ def test_each_layer_takes_its_smallest_format(network: IntegerNetwork) -> None:
 
 
 def test_a_file_derived_by_hand() -> None:
-    requantizer = Requantizer(np.array([20000]), np.array([9]), ActivationGrid(2, 1.0, 1), True)
+    requantizer = Requantizer(np.array([20000]), np.array([9]), ActivationGrid(2, 1.0, 1), 1, 3)
     packed = pack(_linear([[2, 0, 0], [0, 0, -3]], [0, -5], requantizer), ["csr"])
     stream = "".join(
         (
@@ -78,7 +78,7 @@ def test_a_file_derived_by_hand() -> None:
             "00 01 10",  # row pointers 0 1 2 in ceil(lg 3) = 2 bits
             "00 110  10 001",  # column 0 code 6, column 2 code 1
             "000100 0000 1011",  # biases 0, -5 in 4 bits
-            "1 1 0001 01 0",  # requantizer, relu, 2 bits, zero point 1, per tensor
+            "1 0001 01 1 0",  # requantizer, 2 bits, zero point 1, relu, per tensor
             "00111000100000",  # 20000 - 16384 = 3616
             "0010001",  # shift 9 + 8
         )
@@ -104,7 +104,7 @@ def test_biases_take_the_smallest_width(bias: list[int], width: int) -> None:
 def test_rows_share_the_high_bits_of_their_shifts() -> None:
     grid = ActivationGrid(4, 1.0, 0)
     multiplier = np.array([1 << 14, (1 << 15) - 1])
-    per_row = Requantizer(multiplier, np.array([20, 23]), grid, False)
+    per_row = Requantizer(multiplier, np.array([20, 23]), grid, 0, grid.max_code)
     packed = pack(_linear([[1], [2]], [0, 0], per_row), AUTO)
     assert packed.layers[0].requantizer_bits == 1 + 1 + 4 + 4 + 1 + 2 * 14 + 7 + 3 + 2 * 2
     stored = unpack(packed.data).layers[0].requantizer

@@ -16,7 +16,7 @@ from dse import storage
 from dse.export._deployment import Deployment, Unavailable
 from dse.export.verify._comparison import Finding, compare_networks
 from dse.export.yaml import file_name
-from dse.integer import ActivationGrid, IntegerNetwork, IntegerWeights, Layer, Node, Requantizer
+from dse.integer import ActivationGrid, IntegerNetwork, IntegerWeights, Layer, Node
 from dse.storage import LayerFile, ModelFile
 from dse.storage.yaml_write import FORMS
 
@@ -70,7 +70,7 @@ def _layer(layer: Layer, file: LayerFile) -> Layer:
         shift = scalars["mn"].reshape(-1) + int(scalars["n_bits"])
         multiplier = scalars["mqm0"].reshape(-1)
         shift, multiplier = np.broadcast_arrays(shift, multiplier)
-        requantizer = Requantizer(multiplier, shift, grid, layer.requantizer.relu)
+        requantizer = replace(layer.requantizer, multiplier=multiplier, shift=shift, grid=grid)
     return replace(layer, weights=weights, bias=bias, requantizer=requantizer)
 
 
