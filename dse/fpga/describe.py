@@ -17,6 +17,7 @@ from dse.fpga.workload import (
     Window,
 )
 from dse.integer import IntegerNetwork, IntegerWeights, Layer, MaxPool, Reshape
+from dse.integer import Node as IntegerNode
 from dse.integer.grid import IntArray
 
 
@@ -55,8 +56,10 @@ class _Reader:
         shape = self.network.shapes[tensor]
         return shape[0], ((shape[1], shape[2]) if len(shape) == 3 else (1, 1))
 
-    def node(self, node: Layer | MaxPool) -> Node:
+    def node(self, node: IntegerNode) -> Node:
         """The workload of a node that is not a reshape."""
+        if not isinstance(node, Layer | MaxPool):
+            raise InputError(f"{node.name}: {type(node).__name__} has no cost model yet")
         return self.layer(node) if isinstance(node, Layer) else self.stream(node)
 
     def stream(self, node: MaxPool) -> StreamWorkload:
