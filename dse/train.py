@@ -34,13 +34,15 @@ class Diverged(Exception):
 class Schedule:
     """Epochs over the training images in batches, one-cycle learning rate with peak `lr`.
 
-    `gradual` is the share of the steps over which finetuning prunes to the target; 0 is one-shot.
+    Finetuning prunes by `rule`; `gradual` is the share of its steps over which it gets there, and 0
+    is one-shot.
     """
 
     epochs: int
     lr: float
     batch_size: int = 64
     gradual: float = 0.0
+    rule: prune.Rule = prune.MAGNITUDE
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,14 +87,14 @@ def finetune(
     net.float_mode()
     images, labels = lessons.split.images, lessons.split.labels
     dense = {name: layer.weight.detach().clone() for name, layer in net.layers.items()}
-    prune.prune_layers(net, config)
+    plan = prune_at_once(net, config, lessons.split, schedule.rule)
     fake = FakeQuantized(net, config, images[:CALIBRATION_IMAGES])
     steps = schedule.epochs * math.ceil(len(labels) / schedule.batch_size)
     ramp = round(schedule.gradual * steps)
     if ramp:  # the steps above were learned from the weights that will be left
         for name, layer in net.layers.items():
             layer.weight.data.copy_(dense[name])
-    pruning = prune.GradualPruning(net, config, ramp)
+    pruning = prune.GradualPruning(net, plan, ramp)
     soft = F.softmax(lessons.teacher / TEMPERATURE, dim=1)
 
     def loss(indices: Tensor) -> Tensor:
@@ -108,6 +110,19 @@ def finetune(
         raise
     except ValueError as error:  # finite in training, but a learned step is none
         raise Diverged(f"the last training step left no network: {error}") from None
+
+
+def prune_at_once(net: QuanNet, config: Config, split: Split, rule: prune.Rule) -> prune.Plan:
+    """Prune the float network in place as its config says, and return how."""
+    graph = net.graph(tuple(split.images.shape[1:]))
+    outputs = frozenset(call.name for call in graph.calls if not graph.readers(call.name))
+    plan = prune.Plan(config, rule, outputs)
+    scores = None
+    if rule.criterion == "taylor":
+        images, labels = split.images[:CALIBRATION_IMAGES], split.labels[:CALIBRATION_IMAGES]
+        scores = prune.taylor_scores(net, images, labels)
+    plan.apply(net, scores)
+    return plan
 
 
 def _optimize(

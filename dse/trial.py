@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from dse import fpga, prune, storage, train
+from dse import fpga, storage, train
 from dse.config import Config
 from dse.data import Dataset
 from dse.errors import InputError
@@ -69,7 +69,7 @@ def evaluate(config: Config, context: Context) -> Outcome:
     """
     spec, data = context.spec, context.data
     pruned = copy.deepcopy(context.baseline)
-    prune.prune_layers(pruned, config)
+    train.prune_at_once(pruned, config, data.train, spec.finetune.rule)
     untrained = FakeQuantized(pruned, config, data.train.images[:PREVIEW_IMAGES])
     preview = _measure(compact(untrained.to_integers()), context)
     if preview.reasons:

@@ -11,6 +11,7 @@ from dse.models.lenet5 import LeNet5
 from dse.prune import (
     RAMP_INTERVAL,
     GradualPruning,
+    Plan,
     PruningTrainPlugin,
     prune_layer,
     prune_layers,
@@ -124,7 +125,7 @@ def test_the_plugin_refuses_a_step_before_it_knows_the_weights() -> None:
 
 def test_gradual_pruning_rises_cubically_to_its_target() -> None:
     net, steps = LeNet5(8), 4 * RAMP_INTERVAL
-    pruning = GradualPruning(net, uniform(0.8), steps)
+    pruning = GradualPruning(net, Plan(uniform(0.8)), steps)
     seen = []
     for step in range(1, steps + 1):
         pruning.after_optimizer_step()
@@ -139,7 +140,7 @@ def test_gradual_pruning_keeps_its_target_after_the_last_step(steps: int) -> Non
     net = LeNet5(8)
     if steps == 0:
         prune_layers(net, uniform(0.5))
-    pruning = GradualPruning(net, uniform(0.5), steps)
+    pruning = GradualPruning(net, Plan(uniform(0.5)), steps)
     for _ in range(steps):
         pruning.after_optimizer_step()
     zeros = {name: layer.weight.detach() == 0 for name, layer in net.layers.items()}

@@ -41,18 +41,23 @@ def test_global_pruning_follows_the_scores_it_is_given(net: LeNet5) -> None:
     assert flat[kept].min() >= flat[~kept].max()
 
 
-def test_taylor_scores_are_weight_times_gradient_and_leave_no_gradients(net: LeNet5) -> None:
-    images, labels = torch.rand(7, 1, 28, 28), torch.arange(7)
-    scores = prune.taylor_scores(net, images, labels, batch_size=3)
+def test_taylor_scores_are_weight_times_gradient_squared_by_batch(net: LeNet5) -> None:
+    images, labels = torch.rand(8, 1, 28, 28), torch.arange(8)
+    scores = prune.taylor_scores(net, images, labels, batch_size=4)
     assert all(parameter.grad is None for parameter in net.parameters())
-    F.cross_entropy(net(images), labels).backward()
-    for name, layer in net.layers.items():
-        expected = (layer.weight * layer.weight.grad).abs()
-        torch.testing.assert_close(scores[name], expected.detach(), atol=1e-7, rtol=1e-3)
+    expected = {name: torch.zeros_like(layer.weight) for name, layer in net.layers.items()}
+    for batch in (slice(0, 4), slice(4, 8)):
+        net.zero_grad()
+        F.cross_entropy(net(images[batch]), labels[batch]).backward()
+        for name, layer in net.layers.items():
+            expected[name] += (layer.weight * layer.weight.grad).square().detach() / 2
+    for name, score in expected.items():
+        torch.testing.assert_close(scores[name], score, atol=1e-10, rtol=1e-3)
 
 
 def test_pruned_channels_leave_a_network_that_is_really_smaller(net: LeNet5) -> None:
-    prune.prune_channels(net, {"conv2": 0.5, "fc1": 0.25})
+    prune.prune_channels(net.conv2, 0.5)
+    prune.prune_channels(net.fc1, 0.25)
     images = torch.rand(50, 1, 28, 28)
     net.quantize(images)
     network = net.integer_network((1, 28, 28))
@@ -65,11 +70,6 @@ def test_pruned_channels_leave_a_network_that_is_really_smaller(net: LeNet5) -> 
     assert torch.equal(Evaluator(small)(codes), Evaluator(network)(codes))
 
 
-def test_channels_of_an_unknown_layer_are_refused(net: LeNet5) -> None:
-    with pytest.raises(InputError, match="no layer 'conv9'; did you mean 'conv"):
-        prune.prune_channels(net, {"conv9": 0.5})
-
-
 def test_two_of_four_keeps_the_two_largest_of_each_group() -> None:
     layer = QuanLinear(10, 1)
     row = [1.0, -4.0, 3.0, 2.0, 0.5, 0.1, -0.2, 0.3, 9.0, 8.0]
@@ -78,7 +78,7 @@ def test_two_of_four_keeps_the_two_largest_of_each_group() -> None:
     assert layer.weight.tolist() == [[0, -4.0, 3.0, 0, 0.5, 0, 0, pytest.approx(0.3), 9.0, 8.0]]
 
 
-@pytest.mark.parametrize(("n", "m"), [(0, 4), (4, 4), (5, 4)])
-def test_n_of_m_needs_n_below_m(n: int, m: int) -> None:
-    with pytest.raises(InputError, match=f"0 < n < m, but got {n}:{m}"):
+@pytest.mark.parametrize(("n", "m"), [(0, 4), (5, 4)])
+def test_n_of_m_needs_n_within_m(n: int, m: int) -> None:
+    with pytest.raises(InputError, match=f"0 < n <= m, but got {n}:{m}"):
         prune.prune_n_of_m(QuanLinear(8, 2), n, m)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from dse import data, models
 from dse.errors import InputError, nearest
 from dse.fpga.device import load_device
+from dse.prune import Rule
 from dse.storage import formats
 from dse.study import document
 from dse.study.goals import constraint_values, constraints, objectives
@@ -34,6 +36,7 @@ KEYS = (
     "baseline",
     "search_space",
     "storage",
+    "prune",
     "finetune",
     "device",
     "objectives",
@@ -97,6 +100,7 @@ def resolved(spec: StudySpec) -> dict[str, Any]:
         "baseline": _training_values(spec.baseline),
         "search_space": space_values(spec.search_space),
         "storage": list(spec.storage),
+        "prune": asdict(spec.finetune.rule),
         "finetune": _training_values(spec.finetune, "gradual"),
         "device": spec.device,
         "objectives": dict(spec.objectives),
@@ -112,15 +116,17 @@ def _study(section: Section, path: Path) -> StudySpec:
     folder = path.parent
     model, layers = _model(section, folder)
     trials, timeout_s = _budget(section.section("budget"))
+    rule = _prune(section.section("prune"))
+    finetune = _training(section.section("finetune"), FINETUNE, Bounds(0), "gradual")
     return StudySpec(
         name=_name(section, path.stem),
         seed=section.integer("seed", 0, SEEDS),
         model=model,
         dataset=_dataset(section, folder),
         baseline=_training(section.section("baseline"), BASELINE, COUNT),
-        search_space=search_space(section.section("search_space"), layers),
+        search_space=search_space(section.section("search_space"), layers, rule.pattern),
         storage=_storage(section),
-        finetune=_training(section.section("finetune"), FINETUNE, Bounds(0), "gradual"),
+        finetune=replace(finetune, rule=rule),
         device=_device(section, folder),
         objectives=objectives(section.section("objectives")),
         constraints=constraints(section.section("constraints")),
@@ -227,6 +233,17 @@ def _training(section: Section, default: TrainingSpec, epochs: Bounds, *keys: st
 def _training_values(spec: TrainingSpec, *keys: str) -> dict[str, Any]:
     """Inverse of `_training`."""
     return {key: getattr(spec, key) for key in ("epochs", "lr", "batch_size", *keys)}
+
+
+def _prune(section: Section) -> Rule:
+    section.known_keys("criterion", "scope", "structure")
+    rule = Rule()
+    for key in ("criterion", "structure", "scope"):  # the last must suit the one before
+        try:
+            rule = replace(rule, **{key: section.text(key, getattr(rule, key))})
+        except InputError as error:
+            section.wrong(key, str(error))
+    return rule
 
 
 def _storage(section: Section) -> tuple[str, ...]:

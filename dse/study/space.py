@@ -15,7 +15,7 @@ from dse.study.units import number, shown
 RATIOS = Bounds(0, 1)
 BITS = Bounds(MIN_BITS, MAX_BITS)
 
-DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+DEFAULTS: dict[str, Mapping[str, Any]] = {
     "prune_ratio": {"low": 0.0, "high": 0.98},
     "weight_bits": {"low": MIN_BITS, "high": MAX_BITS},
     "activation_bits": {"low": MIN_BITS, "high": MAX_BITS},
@@ -25,13 +25,17 @@ Choice = Mapping[str, Any]
 """One entry in its long form: `{low, high}`, or `{choices}` for bits, every value checked."""
 
 
-def search_space(section: Section, layers: tuple[str, ...] | None) -> SearchSpace:
+def search_space(
+    section: Section, layers: tuple[str, ...] | None, pattern: tuple[int, int] | None = None
+) -> SearchSpace:
     """What may be chosen for each of `layers`, the network's, in its order.
 
     Without them (the model itself is wrong) the values are checked, the layers' names are not.
+    A `pattern` (N of every M weights are kept) leaves no choice of prune ratio.
     """
     section.known_keys("defaults", "layers")
-    defaults = _entries(section.section("defaults"), DEFAULTS)
+    start = DEFAULTS if pattern is None else DEFAULTS | {"prune_ratio": _only_ratio(pattern)}
+    defaults = _entries(section.section("defaults"), start)
     per_layer = section.section("layers")
     entries = dict.fromkeys(layers or (), defaults)
     for name in per_layer.values:
@@ -40,6 +44,9 @@ def search_space(section: Section, layers: tuple[str, ...] | None) -> SearchSpac
             per_layer.wrong(shown_key(name), f"the model has no layer {shown(name)}{hint}")
         layer = per_layer.child(shown_key(name), per_layer.get(name))
         entries[name] = _entries(layer, defaults)
+    if pattern and any(entry["prune_ratio"] != _only_ratio(pattern) for entry in entries.values()):
+        ratio = _only_ratio(pattern)["low"]
+        section.wrong("", f"prune_ratio must be {ratio:g} or left out: prune.structure fixes it")
     return {name: _layer_space(entries[name]) for name in layers or ()}
 
 
@@ -55,6 +62,11 @@ def space_values(space: SearchSpace) -> dict[str, Any]:
             for name, layer in space.items()
         }
     }
+
+
+def _only_ratio(pattern: tuple[int, int]) -> Choice:
+    kept, of = pattern
+    return {"low": (of - kept) / of, "high": (of - kept) / of}
 
 
 def _entries(layer: Section, defaults: Mapping[str, Choice]) -> Mapping[str, Choice]:

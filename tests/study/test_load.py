@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from dse.errors import InputError
+from dse.prune import Rule
 from dse.storage import formats
 from dse.study.load import duration_s, load_study, resolved
 from dse.study.spec import (
@@ -60,6 +61,7 @@ FULL = """
 name: full
 seed: 7
 storage: [csr, coo]
+prune: {criterion: taylor, scope: global}
 search_space:
   defaults: {prune_ratio: {low: 0.1}, weight_bits: {choices: [8, 2, 4]}, activation_bits: 6}
   layers:
@@ -87,7 +89,7 @@ def test_every_key(write: Write, tmp_path: Path) -> None:
     assert fc2.weight_bits == BitChoices((2, 4, 8))
     assert fc2.activation_bits == BitChoices((6, 7, 8))
     assert spec.baseline == TrainingSpec(8, 0.001, 64)
-    assert spec.finetune.epochs == 0
+    assert (spec.finetune.epochs, spec.finetune.rule) == (0, Rule("taylor", "global"))
     assert dict(spec.objectives) == {"accuracy": "maximize", "fps": "maximize"}
     assert spec.constraints == (
         Constraint("fits", "==", 1.0),
@@ -97,6 +99,12 @@ def test_every_key(write: Write, tmp_path: Path) -> None:
     )
     assert spec.sampler == SamplerSpec("nsga2", ())
     assert (spec.trials, spec.timeout_s, spec.workers) == (20, 5400.0, 3)
+    assert load_study(save(tmp_path / "study.yml", spec)) == spec
+
+
+def test_a_pattern_fixes_every_prune_ratio(write: Write, tmp_path: Path) -> None:
+    spec = load_study(write('prune: {structure: "1:3"}\n'))
+    assert {layer.prune_ratio for layer in spec.search_space.values()} == {RatioRange(2 / 3, 2 / 3)}
     assert load_study(save(tmp_path / "study.yml", spec)) == spec
 
 
