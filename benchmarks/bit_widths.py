@@ -25,9 +25,11 @@ from torch.nn.utils import prune as torch_prune
 
 from dse import data, train
 from dse.config import LayerConfig
+from dse.integer import RELU
 from dse.models import build
 from dse.prune import PruningTrainPlugin
 from dse.quantize import QuanConv2d, QuanNet
+from dse.quantize.graph import LayerCall, bent
 from dse.quantize.layers import QuanLayer
 from dse.train import Lessons, Schedule
 
@@ -145,9 +147,9 @@ def _seed_network(net: QuanNet, images: Tensor, bits: int) -> Callable[[Tensor],
     modules = {name: copy.deepcopy(layer).double() for name, layer in net.layers.items()}
     outputs: dict[str, Tensor] = {}
 
-    def observe(call: object, x: Tensor) -> Tensor:
-        outputs[call.name] = y = modules[call.name](x)
-        return y.relu() if call.relu else y
+    def observe(call: LayerCall, sources: list[Tensor]) -> Tensor:
+        outputs[call.name] = y = modules[call.name](sources[0])
+        return bent(y, call.nonlinearity)
 
     graph.run(images, observe)
     scales = {"input": _seed_range(images, bits)}
@@ -156,14 +158,14 @@ def _seed_network(net: QuanNet, images: Tensor, bits: int) -> Callable[[Tensor],
         scales[name] = _seed_range(outputs[name], bits)
         weights[name] = _seed_weights(module, bits)
 
-    def call_layer(call: object, x: Tensor) -> Tensor:
+    def call_layer(call: LayerCall, sources: list[Tensor]) -> Tensor:
         (ins, inz), (outs, outz) = scales[graph.origin(call.source)], scales[call.name]
         codes, ws, wz = weights[call.name]
         bias = (modules[call.name].bias / (ins * ws)).round()
-        sums = _apply(modules[call.name], x - inz, codes - wz, bias)
+        sums = _apply(modules[call.name], sources[0] - inz, codes - wz, bias)
         multiplier, shift = _seed_multiplier(ws * ins / outs, bits)
         y = torch.floor(sums * multiplier / 2.0**shift) + outz
-        return y.clamp(min=outz) if call.relu else y
+        return y.clamp(min=outz) if call.nonlinearity == RELU else y
 
     ins, inz = scales["input"]
     return lambda x: graph.run((x / ins + inz).round(), call_layer)

@@ -4,9 +4,7 @@
 TEMPLATES.
 """
 
-from dse.fpga.boards import BoardFit, boards
 from dse.fpga.describe import describe
-from dse.fpga.design import CannotBuild
 from dse.fpga.device import Device, device_names, load_device
 from dse.fpga.estimate import TEMPLATES, estimate
 from dse.fpga.report import CostReport, LayerCost, MemoryLoad, PartCost
@@ -14,8 +12,6 @@ from dse.fpga.workload import LayerWorkload, NetworkWorkload, StreamWorkload, Wi
 
 __all__ = [
     "TEMPLATES",
-    "BoardFit",
-    "CannotBuild",
     "CostReport",
     "Device",
     "LayerCost",
@@ -25,7 +21,6 @@ __all__ = [
     "PartCost",
     "StreamWorkload",
     "Window",
-    "boards",
     "describe",
     "device_names",
     "estimate",

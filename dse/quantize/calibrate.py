@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from dse.errors import InputError, nearest
+from dse.integer import INPUT
 from dse.integer.grid import ActivationGrid, FloatArray, IntegerWeights
-from dse.integer.network import INPUT
+from dse.quantize.assemble import Grids
 from dse.quantize.clipping import METHODS, Method, best_grid
-from dse.quantize.graph import Graph, LayerCall
+from dse.quantize.graph import Graph, LayerCall, Maker, bent, float_value
 from dse.quantize.layers import QuanLayer
 
 BINS = 2048
@@ -80,7 +81,7 @@ class Observation:
 def observe(
     graph: Graph, layers: Mapping[str, QuanLayer], images: Tensor, batch_size: int
 ) -> Mapping[str, Observation]:
-    """Observations of the input and of every layer's output (after its ReLU).
+    """Observations of the input and of every maker's output (after its nonlinearity).
 
     Two passes over `images` (N, C, y, x): extremes, then histograms. Memory is one batch and two
     numbers per image and tensor. Raises InputError for no images or non-finite values.
@@ -109,18 +110,19 @@ def observe(
 
 def activation_grids(
     graph: Graph, seen: Mapping[str, Observation], bits: Mapping[str, int], method: Method
-) -> tuple[ActivationGrid, dict[str, ActivationGrid]]:
-    """Grid of the input, and of every layer output that another layer reads.
+) -> Grids:
+    """Grid of the input, and of every maker whose tensor holds codes.
 
-    `bits` are each layer's activation bits; a tensor with several readers gets the widest.
+    `bits` are each layer's activation bits; widths follow from them (`Graph.widths`).
     """
-    widths = {
-        name: max((bits[reader.name] for reader in graph.readers(name)), default=0)
-        for name in (INPUT, *(call.name for call in graph.calls))
+    widths = graph.widths(bits)
+    own = {
+        name: choose_grid(seen[name], width, method)
+        for name, width in widths.items()
+        if name != INPUT and graph.grid_owner(name) == name
     }
-    return choose_input_grid(seen[INPUT], widths.pop(INPUT), method), {
-        name: choose_grid(seen[name], width, method) for name, width in widths.items() if width
-    }
+    made = {name: own[graph.grid_owner(name)] for name in widths if name != INPUT}
+    return Grids(choose_input_grid(seen[INPUT], widths[INPUT], method), made)
 
 
 def choose_grid(seen: Observation, bits: int, method: Method) -> ActivationGrid:
@@ -168,18 +170,19 @@ def bias_shifts(
         for name, held in weights.items()
     }
 
-    def call(node: LayerCall, x: Tensor) -> Tensor:
-        layer = layers[node.name]
-        y: Tensor = layer(x)
-        state = {**dict(layer.named_parameters()), "weight": real[node.name].to(y)}
-        lost = (y - torch.func.functional_call(layer, state, (x,))).double()
-        sums = lost.transpose(0, 1).flatten(1).mean(1) * (len(x) / len(images))
-        totals[node.name] = totals.get(node.name, torch.zeros_like(sums)) + sums
-        return y.relu() if node.relu else y
+    def make(node: Maker, sources: list[Tensor]) -> Tensor:
+        made = float_value(node, sources, layers)
+        if isinstance(node, LayerCall):
+            layer, (x,) = layers[node.module], sources
+            state = {**dict(layer.named_parameters()), "weight": real[node.module].to(made)}
+            lost = (made - torch.func.functional_call(layer, state, (x,))).double()
+            sums = lost.transpose(0, 1).flatten(1).mean(1) * (len(x) / len(images))
+            totals[node.name] = totals.get(node.name, torch.zeros_like(sums)) + sums
+        return bent(made, node.nonlinearity)
 
     with torch.no_grad():
         for batch in torch.split(images, batch_size):
-            graph.run(batch, call)
+            graph.run(batch, make)
     return totals
 
 
@@ -203,14 +206,13 @@ def _edges(low: float, high: float) -> FloatArray:
 def _tensors(
     graph: Graph, layers: Mapping[str, QuanLayer], images: Tensor, batch_size: int
 ) -> Iterator[tuple[str, Tensor]]:
-    """Every batch's input and layer outputs, by tensor name."""
+    """Every batch's input and what each maker makes of it, by tensor name."""
     for batch in torch.split(images, batch_size):
         found: dict[str, Tensor] = {INPUT: batch}
 
-        def call(node: LayerCall, x: Tensor, found: dict[str, Tensor] = found) -> Tensor:
-            y: Tensor = layers[node.name](x)
-            found[node.name] = y = y.relu() if node.relu else y
-            return y
+        def make(node: Maker, sources: list[Tensor], found: dict[str, Tensor] = found) -> Tensor:
+            found[node.name] = bent(float_value(node, sources, layers), node.nonlinearity)
+            return found[node.name]
 
-        graph.run(batch, call)
+        graph.run(batch, make)
         yield from found.items()

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dse.config import Config
-from dse.integer.network import INPUT, IntegerNetwork
-from dse.quantize.assemble import QuantizedLayer, assemble, bias_integers
+from dse.integer import INPUT, RELU, IntegerNetwork
+from dse.quantize.assemble import Grids, QuantizedLayer, assemble, bias_integers
 from dse.quantize.calibrate import activation_grids, observe
-from dse.quantize.graph import LayerCall
+from dse.quantize.graph import LayerCall, Maker, bent, joined
 from dse.quantize.layers import QuanConv2d, QuanLayer
 from dse.quantize.net import QuanNet
 from dse.quantize.weights import quantize_weights, wants_mid_rise, weights_on_grid
@@ -107,10 +107,9 @@ class FakeQuantized(nn.Module):
         self.modules_of_net = nn.ModuleList(layers.values())
         self._weight_bits = {name: choice.weight_bits for name, choice in config.items()}
         activation_bits = {name: choice.activation_bits for name, choice in config.items()}
-        self._origin = {call.source: graph.origin(call.source) for call in graph.calls}
         seen = observe(graph, layers, images, batch_size=500)
-        self._input_grid, self._grids = activation_grids(graph, seen, activation_bits, "mse")
-        self._relu = {call.name: call.relu for call in graph.calls}
+        self._grids = activation_grids(graph, seen, activation_bits, "mse")
+        self._nonlinearity = {maker.name: maker.nonlinearity for maker in graph.makers}
         self._weight_zero: dict[str, int] = {}
         self._mid_rise: dict[str, bool] = {}
         weight_steps, activation_steps = {}, {}
@@ -121,39 +120,67 @@ class FakeQuantized(nn.Module):
             start = quantize_weights(values, bits, self._mid_rise[name])
             self._weight_zero[name] = start.zero_point
             weight_steps[_key(name)] = _log_step(float(start.scale[0]))
-        for name, grid in self._grids.items():
-            activation_steps[_key(name)] = _log_step(grid.scale)
+        for name, grid in self._grids.made.items():
+            if graph.grid_owner(name) == name:
+                activation_steps[_key(name)] = _log_step(grid.scale)
         self.weight_steps = nn.ParameterDict(weight_steps)
         self.activation_steps = nn.ParameterDict(activation_steps)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, classes) for images (N, C, y, x)."""
-        return self._graph.run(x, self._call)
+        read: dict[str, Tensor] = {}  # tensors as their readers see them, rounded once
 
-    def _call(self, call: LayerCall, x: Tensor) -> Tensor:
-        layer = self._layers[call.name]
-        origin = self._origin[call.source]
+        def rounded(name: str, values: Tensor) -> Tensor:
+            # Rounding here, after the pools between two makers, equals rounding before them and
+            # touches a quarter of the values.
+            if name not in read:
+                read[name] = self._rounded(self._graph.origin(name), values)
+            return read[name]
+
+        def make(node: Maker, sources: list[Tensor]) -> Tensor:
+            codes = [rounded(*pair) for pair in zip(node.inputs, sources, strict=True)]
+            if isinstance(node, LayerCall):
+                made = self._layer(node, codes[0])
+            else:
+                made = joined(node, codes)
+            return made if node.nonlinearity == RELU else bent(made, node.nonlinearity)
+
+        output = self._graph.run(x, make)
+        if self._graph.origin(self._graph.output) in self._grids.made:
+            return rounded(self._graph.output, output)
+        return output
+
+    def _rounded(self, origin: str, x: Tensor) -> Tensor:
+        """Values of the input or of a maker on their grid; the lower clamp is the ReLU."""
         if origin == INPUT:
-            x, scale = self._fake_input(x), torch.tensor(self._input_grid.scale)
-        else:
-            # Rounding here, after the pools between two layers, equals rounding before them and
-            # touches a quarter of the values; the lower clamp is the ReLU.
-            grid, step = self._grids[origin], self.activation_steps[_key(origin)]
-            low = 0 if self._relu[origin] else -grid.zero_point
-            x = round_to_grid(x, step, low, grid.max_code - grid.zero_point)
-            scale = step.detach().exp()
-        weight = self._fake_weight(call.name, layer)
-        bias = layer.bias
+            return self._fake_input(x)
+        grid, step = self._grids.made[origin], self._activation_step(origin)
+        low = 0 if self._nonlinearity[origin] == RELU else -grid.zero_point
+        return round_to_grid(x, step, low, grid.max_code - grid.zero_point)
+
+    def _layer(self, call: LayerCall, x: Tensor) -> Tensor:
+        layer, name = self._layers[call.module], call.module
+        weight, bias = self._fake_weight(name, layer), layer.bias
         if bias is not None:
-            unit = scale * self.weight_steps[_key(call.name)].detach().exp()
+            origin = self._graph.origin(call.source)
+            scale = (
+                torch.tensor(self._grids.input.scale)
+                if origin == INPUT
+                else self._activation_step(origin).detach().exp()
+            )
+            unit = scale * self.weight_steps[_key(name)].detach().exp()
             bias = bias + ((bias / unit + 0.5).floor() * unit - bias).detach()
         if isinstance(layer, QuanConv2d):
             y: Tensor = layer._conv_forward(x, weight, bias)
             return y
         return F.linear(x, weight, bias)
 
+    def _activation_step(self, name: str) -> Tensor:
+        step: Tensor = self.activation_steps[_key(self._graph.grid_owner(name))]
+        return step
+
     def _fake_input(self, x: Tensor) -> Tensor:
-        grid = self._input_grid
+        grid = self._grids.input
         codes = (x / grid.scale + 0.5).floor_()
         return codes.clamp_(-grid.zero_point, grid.max_code - grid.zero_point).mul_(grid.scale)
 
@@ -167,25 +194,28 @@ class FakeQuantized(nn.Module):
 
     def to_integers(self) -> IntegerNetwork:
         """The integer network of the current weights, biases and steps."""
-        grids = {
-            name: replace(grid, scale=self._step(self.activation_steps, name))
-            for name, grid in self._grids.items()
+        owner = self._graph.grid_owner
+        made = {
+            name: replace(grid, scale=self._step(self.activation_steps, owner(name)))
+            for name, grid in self._grids.made.items()
         }
-        layers = {}
-        for call in self._graph.calls:
-            name, layer = call.name, self._layers[call.name]
-            weights = weights_on_grid(
+        grids = Grids(self._grids.input, made)
+        weights = {
+            name: weights_on_grid(
                 layer.weight.detach().cpu().numpy(),
                 self._weight_bits[name],
                 self._weight_zero[name],
                 np.array([self._step(self.weight_steps, name)]),
                 self._mid_rise[name],
             )
-            origin = self._origin[call.source]
-            source = self._input_grid if origin == INPUT else grids[origin]
-            bias = bias_integers(layer.bias, weights, source)
-            layers[name] = QuantizedLayer(weights, bias, grids.get(name))
-        return assemble(self._graph, self._layers, self._input_grid, layers)
+            for name, layer in self._layers.items()
+        }
+        layers = {}
+        for call in self._graph.calls:
+            held, source = weights[call.module], grids.of(self._graph.origin(call.source))
+            bias = bias_integers(self._layers[call.module].bias, held, source)
+            layers[call.name] = QuantizedLayer(held, bias)
+        return assemble(self._graph, self._layers, grids, layers)
 
     @staticmethod
     def _step(steps: nn.ParameterDict, name: str) -> float:

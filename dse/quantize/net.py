@@ -12,14 +12,19 @@ from dse.config import MAX_BITS, MIN_BITS
 from dse.errors import InputError, nearest
 from dse.integer.grid import IntegerWeights
 from dse.integer.kernels import Evaluator, quantize_input
-from dse.integer.network import INPUT, IntegerNetwork
-from dse.quantize.assemble import QuantizedLayer, assemble, bias_integers, restore, store
+from dse.integer.network import IntegerNetwork
+from dse.quantize.assemble import QuantizedLayer, assemble, bias_integers
+from dse.quantize.buffers import Held, restore, store
 from dse.quantize.calibrate import Calibration, activation_grids, bias_shifts, observe
-from dse.quantize.graph import Graph, trace
+from dse.quantize.graph import Graph
 from dse.quantize.layers import QuanLayer
+from dse.quantize.trace import trace
 from dse.quantize.weights import quantize_weights, wants_mid_rise
 
 Bits = int | Mapping[str, int] | None
+
+HELD = ("_grids", "_biases")
+"""Buffers that the seed does not have, for what no layer's own buffers hold."""
 
 
 class QuanNet(nn.Module):
@@ -37,6 +42,8 @@ class QuanNet(nn.Module):
     _inz: Tensor
     _outs: Tensor
     _outz: Tensor
+    _grids: Tensor | None
+    _biases: Tensor | None
 
     def __init__(self, n_bits: int) -> None:
         """`n_bits` (1..16) is the width of weights and activations unless `quantize` is told."""
@@ -48,6 +55,8 @@ class QuanNet(nn.Module):
             self.register_buffer(name, torch.zeros((), dtype=torch.float64))
         for name in ("_inz", "_outz"):
             self.register_buffer(name, torch.zeros((), dtype=torch.int64))
+        for name in HELD:  # only of networks that are no chain; else a checkpoint is as the seed's
+            self.register_buffer(name, None)
 
     def forward_(self, x: Tensor) -> Tensor:
         """Stack the layers here. Raises TypeError unless overridden."""
@@ -79,12 +88,22 @@ class QuanNet(nn.Module):
         return {name: m for name, m in self.named_modules() if isinstance(m, QuanLayer)}
 
     def graph(self, input_shape: tuple[int, ...]) -> Graph:
-        """What `forward_` computes for images of `input_shape` (channels, y, x)."""
-        return trace(self, input_shape)
+        """What `forward_` computes for images of `input_shape` (channels, y, x).
+
+        Raises InputError for what has no integer form.
+        """
+        traced = trace(self, input_shape, "forward_")
+        if traced.norms:
+            raise InputError(
+                f"{type(self).__name__} holds batch normalization "
+                f"({', '.join(traced.norms.values())}); dse.quantize.convert(net, images) folds it"
+            )
+        return traced.graph
 
     def integer_network(self, input_shape: tuple[int, ...]) -> IntegerNetwork:
         """The integer network in the buffers. Raises InputError when there is none."""
-        return restore(self.graph(input_shape), self.layers, float(self._ins), int(self._inz))
+        held = Held(float(self._ins), int(self._inz), self._grids, self._biases)
+        return restore(self.graph(input_shape), self.layers, held)
 
     def quantize(
         self,
@@ -119,21 +138,19 @@ class QuanNet(nn.Module):
         graph, modules = self.graph(tuple(training_data.shape[1:])), self.layers
         seen = observe(graph, modules, training_data, calibration.batch_size)
         reads = self._bits("activation_bits", activation_bits)
-        input_grid, grids = activation_grids(graph, seen, reads, calibration.method)
+        grids = activation_grids(graph, seen, reads, calibration.method)
         weights = self._integer_weights(graph, self._bits("weight_bits", weight_bits), calibration)
         shifts: Mapping[str, Tensor] = {}
         if calibration.bias_correction:
             shifts = bias_shifts(graph, modules, weights, training_data, calibration.batch_size)
         layers = {}
         for call in graph.calls:
-            origin = graph.origin(call.source)
-            source = input_grid if origin == INPUT else grids[origin]
-            bias = modules[call.name].bias
+            bias, source = modules[call.module].bias, grids.of(graph.origin(call.source))
             if bias is not None:
                 bias = bias.double() + shifts.get(call.name, 0)
-            integers = bias_integers(bias, weights[call.name], source)
-            layers[call.name] = QuantizedLayer(weights[call.name], integers, grids.get(call.name))
-        self.keep(assemble(graph, modules, input_grid, layers))
+            integers = bias_integers(bias, weights[call.module], source)
+            layers[call.name] = QuantizedLayer(weights[call.module], integers)
+        self.keep(assemble(graph, modules, grids, layers))
 
     def _integer_weights(
         self, graph: Graph, bits: Mapping[str, int], calibration: Calibration
@@ -141,9 +158,10 @@ class QuanNet(nn.Module):
         """Every layer's weights on the grid the calibration finds best."""
         method = calibration.method if isinstance(calibration.method, str) else "mse"
         found = {}
+        # accumulators of different scales could not be compared with each other
+        plain = {call.module for call in graph.calls if not graph.holds_codes(call)}
         for name, module in self.layers.items():
-            # accumulators of different scales could not be compared with each other
-            per_channel = calibration.per_channel and bool(graph.readers(name))
+            per_channel = calibration.per_channel and name not in plain
             values = module.weight.detach().cpu().numpy()
             try:
                 mid_rise = wants_mid_rise(values, bits[name], self.sparse_storage)
@@ -154,9 +172,10 @@ class QuanNet(nn.Module):
 
     def keep(self, network: IntegerNetwork) -> None:
         """Hold `network` in the buffers."""
-        store(network, self.layers)
+        held = store(network, self.layers)
+        self._grids, self._biases = held.grids, held.biases
         self._evaluator = None
-        last = self.layers[network.layers[-1].name]
+        last = self.layers[network.layers[-1].shares or network.layers[-1].name]
         self._ins.fill_(network.input_grid.scale)
         self._inz.fill_(network.input_grid.zero_point)
         self._outs.fill_(last.get_buffer("outs"))
@@ -173,9 +192,13 @@ class QuanNet(nn.Module):
         chosen = {layer: given.get(layer, self.n_bits) for layer in layers}
         return {layer: _checked_bits(f"{name}[{layer}]", bits) for layer, bits in chosen.items()}
 
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+    def _load_from_state_dict(
+        self, state_dict: Mapping[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
         self._evaluator = None
-        super()._load_from_state_dict(*args, **kwargs)
+        for name in HELD:  # a network that is no chain has as many rows as it has such nodes
+            self._buffers[name] = state_dict.get(prefix + name)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the evaluator out: it is rebuilt from the buffers and cannot be pickled."""

@@ -26,7 +26,7 @@ from dse.errors import InputError
 from dse.integer.network import INPUT
 from dse.quantize import QuanNet
 from dse.quantize.calibrate import choose_grid, choose_input_grid, observe
-from dse.quantize.graph import LayerCall
+from dse.quantize.graph import LayerCall, Maker, bent, joined
 from dse.quantize.weights import quantize_weights, wants_mid_rise
 from dse.storage import formats
 from dse.study.folder import LayerSensitivity
@@ -189,18 +189,20 @@ class _Losses:
     def _logits(self, weights: Mapping[str, Tensor], widths: Mapping[str, int]) -> Tensor:
         layers = self._net.layers
 
-        def call(node: LayerCall, x: Tensor) -> Tensor:
-            layer = layers[node.name]
-            if node.name in widths:
-                x = self._quantized(x, node, widths[node.name])
-            if node.name in weights:
-                state = {**dict(layer.named_parameters()), "weight": weights[node.name]}
+        def make(node: Maker, sources: list[Tensor]) -> Tensor:
+            if not isinstance(node, LayerCall):
+                return bent(joined(node, sources), node.nonlinearity)
+            layer, (x,) = layers[node.module], sources
+            if node.module in widths:
+                x = self._quantized(x, node, widths[node.module])
+            if node.module in weights:
+                state = {**dict(layer.named_parameters()), "weight": weights[node.module]}
                 y: Tensor = torch.func.functional_call(layer, state, (x,))
             else:
                 y = layer(x)
-            return y.relu() if node.relu else y
+            return bent(y, node.nonlinearity)
 
-        return self._graph.run(self._images, call)
+        return self._graph.run(self._images, make)
 
     def _quantized(self, x: Tensor, node: LayerCall, bits: int) -> Tensor:
         origin = self._source[node.name]

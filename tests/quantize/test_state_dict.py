@@ -119,7 +119,7 @@ def test_integers_with_fractions_are_refused_by_name(key: str, value: float) -> 
         ("fc1.wz", 300, "layer 'fc1' holds an unusable quantization: zero point"),
         ("fc1.weight_bits", 2, "layer 'fc1' holds an unusable quantization"),
         ("conv1.bz", 1, "layer 'conv1': its bias must have scale ws"),
-        ("_ins", 0.0, "_ins and _inz hold an unusable quantization: scale"),
+        ("_ins", 0.0, "the network holds an unusable quantization: scale"),
         ("_ins", 0.25, "layer 'conv1' was quantized for inputs with scale"),
         ("_inz", 1, "layer 'conv1' was quantized for inputs with scale"),
     ],
