@@ -13,12 +13,33 @@ from dse.fpga.workload import (
     NetworkWorkload,
     Node,
     Size,
+    StreamKind,
     StreamWorkload,
     Window,
 )
-from dse.integer import IntegerNetwork, IntegerWeights, Layer, MaxPool, Reshape
+from dse.integer import (
+    Add,
+    AveragePool,
+    Concat,
+    IntegerNetwork,
+    IntegerWeights,
+    Layer,
+    MaxPool,
+    Requantizer,
+    Reshape,
+    Upsample,
+)
 from dse.integer import Node as IntegerNode
 from dse.integer.grid import IntArray
+
+_Stream = Add | AveragePool | Concat | MaxPool | Upsample
+_KINDS: Mapping[type, StreamKind] = {
+    Add: "add",
+    AveragePool: "average_pool",
+    Concat: "concat",
+    MaxPool: "max_pool",
+    Upsample: "upsample",
+}
 
 
 def describe(network: IntegerNetwork, packed: Mapping[str, tuple[str, int]]) -> NetworkWorkload:
@@ -58,36 +79,43 @@ class _Reader:
 
     def node(self, node: IntegerNode) -> Node:
         """The workload of a node that is not a reshape."""
-        if not isinstance(node, Layer | MaxPool):
-            raise InputError(f"{node.name}: {type(node).__name__} has no cost model yet")
+        assert not isinstance(node, Reshape), "dissolved by `describe`"
         return self.layer(node) if isinstance(node, Layer) else self.stream(node)
 
-    def stream(self, node: MaxPool) -> StreamWorkload:
+    def stream(self, node: _Stream) -> StreamWorkload:
         """The workload of a node without weights."""
-        channels, size = self.image(node.name)
-        sources = [self.image(source) for source in node.inputs]
-        window = Window(node.kernel, node.stride, node.padding, (1, 1), sources[0][1], size)
+        (channels, size), sources = self.image(node.name), [self.image(s) for s in node.inputs]
+        window = Window.pixelwise(sources[0][1])
+        if isinstance(node, MaxPool | AveragePool):
+            one = (1, 1)
+            window = Window(node.kernel, node.stride, node.padding, one, sources[0][1], size)
+        elif isinstance(node, Upsample):
+            window = Window.pixelwise(sources[0][1], node.factor)
+        bounds = self.network.bounds.get(node.name)
         return StreamWorkload(
             name=node.name,
-            kind="max_pool",
+            kind=_KINDS[type(node)],
             sources=tuple(self.origins[source] for source in node.inputs),
             channels=channels,
             bits=self.widths[node.name],
             source_channels=tuple(count for count, _ in sources),
             source_bits=tuple(self.widths[source] for source in node.inputs),
             window=window,
+            rescaled=_rescaled(node),
+            accumulator_bits=bounds.bits if bounds else 0,
+            requantizes=isinstance(node, AveragePool) and node.requantizer is not None,
         )
 
     def layer(self, layer: Layer) -> LayerWorkload:
         """The workload of a layer."""
         weights, requantizer = layer.weights, layer.requantizer
-        if layer.name not in self.packed:
-            hint = nearest(layer.name, self.packed)
-            raise InputError(f"no packed size for layer {layer.name!r}{hint}")
+        owner = layer.shares or layer.name
+        if owner not in self.packed:
+            raise InputError(f"no packed size for layer {owner!r}{nearest(owner, self.packed)}")
         dense_bits, operand_bits, sparse_bits = _widths(weights)
         bits = self.network.bounds[layer.name].bits
         groups = layer.geometry.groups if layer.geometry else 1
-        storage_format, packed_bits = self.packed[layer.name]
+        storage_format, packed_bits = self.packed[owner]
         return LayerWorkload(
             name=layer.name,
             source=self.origins[layer.source],
@@ -106,9 +134,10 @@ class _Reader:
             output_bits=requantizer.grid.bits if requantizer else bits,
             accumulator_bits=bits,
             multipliers=len(np.unique(requantizer.multiplier)) if requantizer else 0,
-            shifts=len(np.unique(requantizer.shift)) if requantizer else 0,
+            shifts=_shifts(requantizer) if requantizer else 0,
             storage_format=storage_format,
             packed_bits=packed_bits,
+            shares=layer.shares,
         )
 
     def window(self, layer: Layer) -> Window:
@@ -120,6 +149,20 @@ class _Reader:
         return Window(
             (kernel[0], kernel[1]), geometry.stride, geometry.padding, geometry.dilation, size, out
         )
+
+
+def _shifts(requantizer: Requantizer) -> int:
+    """Distinct shifts; a leak shifts negative sums further."""
+    return len(np.union1d(requantizer.shift, requantizer.negative_shift))
+
+
+def _rescaled(node: _Stream) -> int:
+    """Sources that are multiplied on their way in."""
+    if isinstance(node, Add):
+        return len(node.sources)
+    if isinstance(node, Concat):
+        return sum(requantizer is not None for requantizer in node.requantizers)
+    return 0
 
 
 def _row_nonzeros(weights: IntegerWeights) -> IntArray:

@@ -20,7 +20,7 @@ def pool_resources(pool: StreamWorkload, lanes: Array, device: Device) -> Array:
     sliding-window ring with a comparison per kernel position, and its control.
     """
     (kernel_y, kernel_x), width = pool.window.kernel, pool.window.input_size[1]
-    overlap = pool.window.stride[0] < kernel_y or pool.window.stride[1] < kernel_x
+    overlap = pool.window.overlaps
     pixels = (kernel_y - 1) * width + kernel_x if overlap else pool.window.output_size[1]
     compares = math.prod(pool.window.kernel) - 1 if overlap else 1
     lanes = np.minimum(lanes, pool.channels)

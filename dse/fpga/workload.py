@@ -48,8 +48,9 @@ class Window:
 
     @property
     def overlaps(self) -> bool:
-        """Whether neighbouring windows share pixels."""
-        return self.stride[0] < self.kernel[0] or self.stride[1] < self.kernel[1]
+        """Whether windows share pixels; a single one along an axis, as over a whole image, does not."""
+        axes = zip(self.output_size, self.stride, self.kernel, strict=True)
+        return any(count > 1 and stride < kernel for count, stride, kernel in axes)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Integer networks for the cost tests: LeNet-5 and chains, with random weights."""
+"""Integer networks for the cost tests: LeNet-5, chains, residual ones, with random weights."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import numpy as np
 from dse.integer import (
     RELU,
     ActivationGrid,
+    Add,
+    AveragePool,
     ConvGeometry,
     IntegerNetwork,
     IntegerWeights,
@@ -52,12 +54,15 @@ def requantizer(bits: Bits) -> Requantizer:
     return Requantizer(one, np.array([20], dtype=np.int64), grid, *RELU.codes(grid))
 
 
-def conv(name: str, source: str, shape: tuple[int, ...], bits: Bits, padding: int = 0) -> Layer:
-    """A stride-1 convolution of weight shape `shape`."""
+def conv(
+    name: str, source: str, shape: tuple[int, ...], bits: Bits, padding: int = 0, **geometry: int
+) -> Layer:
+    """A convolution of weight shape `shape`; `geometry` is `stride` and `groups`."""
     rng = np.random.default_rng(len(name) + sum(shape))
-    geometry = ConvGeometry(padding=(padding, padding))
+    stride, groups = geometry.get("stride", 1), geometry.get("groups", 1)
+    slides = ConvGeometry((stride, stride), (padding, padding), groups=groups)
     weights, bias = random_weights(shape, bits, rng), np.zeros(shape[0], dtype=np.int64)
-    return Layer(name, source, weights, bias, requantizer(bits), geometry)
+    return Layer(name, source, weights, bias, requantizer(bits), slides)
 
 
 def linear(name: str, source: str, shape: tuple[int, int], bits: Bits, last: bool = False) -> Layer:
@@ -107,3 +112,25 @@ def packed(network: IntegerNetwork, form: str = "dense") -> dict[str, tuple[str,
         }[form]
         sizes[layer.name] = (form, size)
     return sizes
+
+
+def add(name: str, sources: tuple[str, ...], bits: Bits) -> Add:
+    """The sum of tensors on one grid."""
+    grid = ActivationGrid(bits.activations, 1.0, 0)
+    return Add.from_scales(name, sources, [1.0] * len(sources), grid)
+
+
+def residual(blocks: int, channels: int, size: int, bits: Bits) -> IntegerNetwork:
+    """A stem and `blocks` of two 3x3 convolutions with a shortcut, on a `size` x `size` image."""
+    nodes: list[Node] = [conv("stem", "input", (channels, 3, 3, 3), bits, padding=1)]
+    for index in range(blocks):
+        source, shape = nodes[-1].name, (channels, channels, 3, 3)
+        nodes += [
+            conv(f"a{index}", source, shape, bits, padding=1),
+            conv(f"b{index}", f"a{index}", shape, bits, padding=1),
+            add(f"sum{index}", (source, f"b{index}"), bits),
+        ]
+    mean = AveragePool("mean", nodes[-1].name, (size, size), (1, 1), (0, 0), requantizer(bits))
+    nodes += [mean, Reshape("flatten", "mean", (channels,))]
+    nodes.append(linear("fc", "flatten", (10, channels), bits, last=True))
+    return IntegerNetwork((3, size, size), ActivationGrid(bits.activations, 1.0, 0), tuple(nodes))
