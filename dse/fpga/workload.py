@@ -48,7 +48,7 @@ class Window:
 
     @property
     def overlaps(self) -> bool:
-        """Whether windows share pixels; a single one along an axis, as over a whole image, does not."""
+        """Whether windows share pixels; one as long as the image does not, whatever its stride."""
         axes = zip(self.output_size, self.stride, self.kernel, strict=True)
         return any(count > 1 and stride < kernel for count, stride, kernel in axes)
 
