@@ -39,6 +39,17 @@ SHIFT_BITS = 7
 _LUT, _FF, _DSP, _BRAM, _URAM, _LUTRAM = range(len(RESOURCES))
 
 
+class ArrayConstants(NamedTuple):
+    """What an array of multipliers needs to know of its operands, as in `Constants`."""
+
+    multiplier_lut: Any
+    product_bits: Any
+    xnor: Any
+    dsps: Any
+    per_dsp: Any
+    accumulator_bits: Any
+
+
 class Constants(NamedTuple):
     """What does not depend on the folding: integers of one layer, or arrays over units."""
 
@@ -118,28 +129,40 @@ def _constants(workload: LayerWorkload, device: Device, skips: bool) -> Constant
 
 
 def logic_choices(units: Units, c: Constants, device: Device) -> list[tuple[Array, Array]]:
-    """(possible, resources) of every unit without its weights, one pair per MULTIPLIERS.
-
-    A unit is P (Q mul + tree + 2 acc) LUTs, times the scale fitted to whole units. One multiplier
-    per DSP also takes in the tree and the accumulator: yosys left no LUT in 13 of 13 dot products.
-    Where DSPs are packed, their products are added in LUTs.
-    """
-    pe, simd = units.pe, units.simd
+    """(possible, resources) of every unit without its weights, one pair per MULTIPLIERS."""
     shared = _shared(units, c, device)
-    tree = (simd - 1) * c.product_bits + units.levels
-    dot = np.where(c.xnor, arithmetic.XNOR_LUT * simd, simd * c.multiplier_lut + tree)
-    in_luts, per_dsp, packed = shared.copy(), shared.copy(), shared
-    in_luts[:, _LUT] += arithmetic.UNIT_SCALE * pe * (dot + 2 * c.accumulator_bits)
-    in_luts[:, _FF] += pe * c.accumulator_bits
-    per_dsp[:, _DSP] += pe * simd * c.dsps
-    packed[:, _LUT] += arithmetic.UNIT_SCALE * pe * (tree + 2 * c.accumulator_bits)
-    packed[:, _FF] += pe * c.accumulator_bits
-    packed[:, _DSP] += ceil_div(pe, c.per_dsp) * simd
+    in_luts, per_dsp, packed = multiplier_arrays((units.pe, units.simd, units.levels), c)
     usable = c.in_dsp.astype(bool)
-    everywhere = np.ones(len(pe), dtype=bool)
+    everywhere = np.ones(len(units.pe), dtype=bool)
     # a lane of a sparse unit reads its own activations: no operand is shared, nothing is packed
     packable = usable & (c.per_dsp > 1) & (units.sparse == 0)
-    return [(everywhere, in_luts), (usable, per_dsp), (packable, packed)]
+    return [
+        (everywhere, shared + in_luts),
+        (usable, shared + per_dsp),
+        (packable, shared + packed),
+    ]
+
+
+def multiplier_arrays(
+    shape: tuple[Array, Array, Array], c: Constants | ArrayConstants
+) -> tuple[Array, Array, Array]:
+    """Resources of P dot products of Q terms with their accumulators, one array per MULTIPLIERS.
+
+    `shape` is (P, Q, tree levels of Q). An array is P (Q mul + tree + 2 acc) LUTs, times the scale
+    fitted to whole units. One multiplier per DSP also takes in the tree and the accumulator: yosys
+    left no LUT in 13 of 13 dot products. Where DSPs are packed, their products are added in LUTs.
+    """
+    pe, simd, levels = shape
+    in_luts, per_dsp, packed = (np.zeros((len(pe), len(RESOURCES))) for _ in MULTIPLIERS)
+    tree = (simd - 1) * c.product_bits + levels
+    dot = np.where(c.xnor, arithmetic.XNOR_LUT * simd, simd * c.multiplier_lut + tree)
+    in_luts[:, _LUT] = arithmetic.UNIT_SCALE * pe * (dot + 2 * c.accumulator_bits)
+    in_luts[:, _FF] = pe * c.accumulator_bits
+    per_dsp[:, _DSP] = pe * simd * c.dsps
+    packed[:, _LUT] = arithmetic.UNIT_SCALE * pe * (tree + 2 * c.accumulator_bits)
+    packed[:, _FF] = pe * c.accumulator_bits
+    packed[:, _DSP] = ceil_div(pe, c.per_dsp) * simd
+    return in_luts, per_dsp, packed
 
 
 def _shared(units: Units, c: Constants, device: Device) -> Array:
