@@ -46,6 +46,9 @@ def optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     KeyboardInterrupt leaves it resumable.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    if spec.parallel.address or spec.parallel.journal:
+        raise InputError("parallel: dask and a shared journal are not available yet")
+    sampler.sampler_for(spec.sampler, spec.seed, 0)  # refused before minutes of training
     with journal.only_coordinator(folder.lock):
         folder.remove_scraps()
         started = time.monotonic()
@@ -98,10 +101,12 @@ class _Dialogue:
             self._suggest(self._study.ask())
 
     def _in_budget(self, number: int) -> bool:
+        if self.spec.sampler.name == "sensitivity" and number >= len(self._guesses):
+            return False  # nobody proposes anything beyond the guesses
         return self.spec.trials is None or number < self.spec.trials
 
     def _use_sampler(self, number: int) -> None:
-        chosen = sampler.sampler_for(self.spec.sampler.name, self.spec.seed, number)
+        chosen = sampler.sampler_for(self.spec.sampler, self.spec.seed, number)
         if number < len(self._guesses):
             guess = self._guesses[number].config
             chosen = sampler.fixed_to(guess, self.spec.search_space, chosen)

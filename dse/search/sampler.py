@@ -10,7 +10,10 @@ import optuna
 from optuna.samplers import BaseSampler
 
 from dse.config import Config, LayerConfig
-from dse.study.spec import BitChoices, SearchSpace
+from dse.errors import InputError
+from dse.study.running import sampler_class
+from dse.study.spec import BitChoices, SamplerSpec, SearchSpace
+from dse.user_code import cause
 
 RATIO, WEIGHT_BITS, ACTIVATION_BITS = "prune_ratio", "weight_bits", "activation_bits"
 
@@ -19,27 +22,41 @@ SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
     "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
     "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
+    "sensitivity": lambda seed: optuna.samplers.RandomSampler(seed=seed),  # for guesses alone
 }
 
 
-def sampler_for(name: str, seed: int, number: int) -> BaseSampler:
+def sampler_for(spec: SamplerSpec, seed: int, number: int) -> BaseSampler:
     """The sampler that proposes trial `number`.
 
     Each trial has a sampler of its own seed, so what it proposes depends on the finished trials
     alone, not on what the process has sampled before: a resumed study goes on as if undisturbed.
+    A `seed` among a sampler's options is taken for every trial instead, as quasi-random sequences
+    need, whose place is kept in the journal. Raises InputError when its class refuses the options.
     """
     digest = hashlib.sha256(f"{seed}:{number}".encode()).digest()
-    return SAMPLERS[name](int.from_bytes(digest[:4], "big"))
+    own_seed = int.from_bytes(digest[:4], "big")
+    if spec.name in SAMPLERS:
+        return SAMPLERS[spec.name](own_seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        try:
+            made = sampler_class(spec.name)(**{"seed": own_seed, **spec.options})
+        except Exception as error:  # the class may be anybody's
+            raise InputError(f"sampler: {spec.name} {cause(error)}") from error
+    if not isinstance(made, BaseSampler):
+        raise InputError(f"sampler.name: {spec.name} is no Optuna sampler")
+    return made
 
 
 def fixed_to(guess: Config, space: SearchSpace, sampler: BaseSampler) -> BaseSampler:
     """A sampler that proposes `guess`, which must lie in `space`."""
     parameters: dict[str, float | int] = {}
     for name, layer in space.items():
-        choice = guess[name]
-        parameters[f"{name}.{RATIO}"] = choice.prune_ratio
-        parameters[f"{name}.{WEIGHT_BITS}"] = _index(layer.weight_bits, choice.weight_bits)
-        parameters[f"{name}.{ACTIVATION_BITS}"] = _index(
+        choice, prefix = guess[name], layer.group or name
+        parameters[f"{prefix}.{RATIO}"] = choice.prune_ratio
+        parameters[f"{prefix}.{WEIGHT_BITS}"] = _index(layer.weight_bits, choice.weight_bits)
+        parameters[f"{prefix}.{ACTIVATION_BITS}"] = _index(
             layer.activation_bits, choice.activation_bits
         )
     with warnings.catch_warnings():
@@ -48,25 +65,29 @@ def fixed_to(guess: Config, space: SearchSpace, sampler: BaseSampler) -> BaseSam
 
 
 def dimensions(space: SearchSpace) -> int:
-    """How many parameters are searched. A single choice is not one."""
+    """How many parameters are searched. A single choice is not one, layers of a group share."""
+    different = {layer.group or name: layer for name, layer in space.items()}
     return sum(
         (layer.prune_ratio.low < layer.prune_ratio.high)
         + (len(layer.weight_bits.bits) > 1)
         + (len(layer.activation_bits.bits) > 1)
-        for layer in space.values()
+        for layer in different.values()
     )
 
 
 def suggest(trial: optuna.Trial, space: SearchSpace) -> Config:
-    """The config the sampler proposes for `trial`. A single choice is not a dimension."""
+    """The config the sampler proposes for `trial`. A single choice is not a dimension.
+
+    Layers of a group ask for the same parameters, and Optuna gives a trial one value for each.
+    """
     config = {}
     for name, layer in space.items():
-        low, high = layer.prune_ratio.low, layer.prune_ratio.high
-        ratio = trial.suggest_float(f"{name}.{RATIO}", low, high) if low < high else low
+        low, high, prefix = layer.prune_ratio.low, layer.prune_ratio.high, layer.group or name
+        ratio = trial.suggest_float(f"{prefix}.{RATIO}", low, high) if low < high else low
         config[name] = LayerConfig(
             ratio,
-            _suggest_bits(trial, f"{name}.{WEIGHT_BITS}", layer.weight_bits),
-            _suggest_bits(trial, f"{name}.{ACTIVATION_BITS}", layer.activation_bits),
+            _suggest_bits(trial, f"{prefix}.{WEIGHT_BITS}", layer.weight_bits),
+            _suggest_bits(trial, f"{prefix}.{ACTIVATION_BITS}", layer.activation_bits),
         )
     return config
 

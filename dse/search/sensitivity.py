@@ -12,7 +12,7 @@ import copy
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +30,7 @@ from dse.quantize.graph import LayerCall, Maker, bent, joined
 from dse.quantize.weights import quantize_weights, wants_mid_rise
 from dse.storage import formats
 from dse.study.folder import LayerSensitivity
-from dse.study.spec import LayerSpace, RatioRange
+from dse.study.spec import LayerSpace, RatioRange, SearchSpace
 from dse.trial import Context
 
 IMAGES = 500
@@ -54,10 +54,14 @@ class Choice:
 
 def guesses(context: Context, count: int, measured: Mapping[str, LayerSensitivity]) -> list[Config]:
     """`count` configs from small to large with the least predicted loss for their size."""
-    choices = {name: _choices(layer) for name, layer in measured.items()}
+    space = context.spec.search_space
+    choices = _tied({name: _choices(layer) for name, layer in measured.items()}, space)
     dense = sum(8 * layer.weight.numel() for layer in context.baseline.layers.values())
     sizes = np.geomspace(SMALLEST_SHARE * dense, LARGEST_SHARE * dense, count)
-    return cheapest(choices, sizes.tolist())
+    return [
+        {name: picked[layer.group or name] for name, layer in space.items()}
+        for picked in cheapest(choices, sizes.tolist())
+    ]
 
 
 def cheapest(choices: Mapping[str, Sequence[Choice]], budgets: Sequence[float]) -> list[Config]:
@@ -89,6 +93,30 @@ def cheapest(choices: Mapping[str, Sequence[Choice]], budgets: Sequence[float]) 
             left = max(left - costs[name][row], 0)
         configs.append({name: config[name] for name in choices})
     return configs
+
+
+def _tied(
+    choices: Mapping[str, Sequence[Choice]], space: SearchSpace
+) -> dict[str, Sequence[Choice]]:
+    """The choices by group, or by layer where it has none: losses and bits of a group add up."""
+    tied: dict[str, Sequence[Choice]] = {}
+    for name, layer in space.items():
+        key = layer.group or name
+        tied[key] = _added(tied[key], choices[name]) if key in tied else choices[name]
+    return tied
+
+
+def _added(first: Sequence[Choice], second: Sequence[Choice]) -> list[Choice]:
+    """What two layers that share a choice lose and need, where both can be stored."""
+    of_second = {(c.config.prune_ratio, c.config.weight_bits): c for c in second}
+    added = []
+    for one in first:
+        other = of_second.get((one.config.prune_ratio, one.config.weight_bits))
+        if other is not None:
+            activation_bits = max(one.config.activation_bits, other.config.activation_bits)
+            config = replace(one.config, activation_bits=activation_bits)
+            added.append(Choice(config, one.loss + other.loss, one.bits + other.bits))
+    return added
 
 
 def scan(context: Context) -> dict[str, LayerSensitivity]:

@@ -17,16 +17,14 @@ from dse.prune import Rule
 from dse.storage import formats
 from dse.study import document
 from dse.study.goals import constraint_values, constraints, objectives
+from dse.study.running import parallel, parallel_values, sampler, sampler_values
 from dse.study.section import Bounds, Section
-from dse.study.space import search_space, space_values
-from dse.study.spec import DatasetSpec, SamplerSpec, StudySpec, TrainingSpec
+from dse.study.space import group_values, grouped, search_space, space_values
+from dse.study.spec import DatasetSpec, StudySpec, TrainingSpec
 from dse.study.units import duration_s, shown
 from dse.user_code import absolute_reference, find_file, is_reference, load_object
 
 __all__ = ["duration_s", "load_study", "resolved"]
-
-SAMPLERS = ("tpe", "random", "nsga2", "gp")
-WARM_STARTS = ("uniform", "sensitivity")
 
 KEYS = (
     "name",
@@ -35,6 +33,7 @@ KEYS = (
     "dataset",
     "baseline",
     "search_space",
+    "groups",
     "storage",
     "prune",
     "finetune",
@@ -74,7 +73,8 @@ def load_study(path: Path, overrides: Sequence[str] = ()) -> StudySpec:
             mistakes.append(str(error))
     study = _study(Section("", values, mistakes), path)
     if mistakes:
-        raise InputError("\n  ".join([str(path), *(_indented(mistake) for mistake in mistakes)]))
+        different = dict.fromkeys(mistakes)  # a pattern's is noted for each layer it matches
+        raise InputError("\n  ".join([str(path), *map(_indented, different)]))
     return study
 
 
@@ -99,15 +99,16 @@ def resolved(spec: StudySpec) -> dict[str, Any]:
         "dataset": {key: value for key, value in dataset.items() if value is not None},
         "baseline": _training_values(spec.baseline),
         "search_space": space_values(spec.search_space),
+        "groups": group_values(spec.search_space),
         "storage": list(spec.storage),
         "prune": asdict(spec.finetune.rule),
         "finetune": _training_values(spec.finetune, "gradual"),
         "device": spec.device,
         "objectives": dict(spec.objectives),
         "constraints": constraint_values(spec.constraints),
-        "sampler": {"name": spec.sampler.name, "warm_start": list(spec.sampler.warm_start)},
+        "sampler": sampler_values(spec.sampler),
         "budget": {key: value for key, value in budget.items() if value is not None},
-        "parallel": {"workers": spec.workers},
+        "parallel": parallel_values(spec.parallel),
     }
 
 
@@ -124,16 +125,19 @@ def _study(section: Section, path: Path) -> StudySpec:
         model=model,
         dataset=_dataset(section, folder),
         baseline=_training(section.section("baseline"), BASELINE, COUNT),
-        search_space=search_space(section.section("search_space"), layers, rule.pattern),
+        search_space=grouped(
+            section.section("groups"),
+            search_space(section.section("search_space"), layers, rule.pattern),
+        ),
         storage=_storage(section),
         finetune=replace(finetune, rule=rule),
         device=_device(section, folder),
         objectives=objectives(section.section("objectives")),
         constraints=constraints(section.section("constraints")),
-        sampler=_sampler(section),
+        sampler=sampler(section, folder),
         trials=trials,
         timeout_s=timeout_s,
-        workers=_workers(section.section("parallel")),
+        parallel=parallel(section.section("parallel")),
     )
 
 
@@ -270,19 +274,6 @@ def _device(section: Section, folder: Path) -> str:
     return device
 
 
-def _sampler(section: Section) -> SamplerSpec:
-    value = section.get("sampler")
-    entry = section.child("sampler", {"name": value} if isinstance(value, str) else value)
-    entry.known_keys("name", "warm_start")
-    name = entry.text("name", SamplerSpec.name)
-    if name not in SAMPLERS:
-        entry.wrong("name", f"no sampler {shown(name)}{nearest(name, SAMPLERS)}")
-    warm_start = entry.names("warm_start", WARM_STARTS, "warm start")
-    return SamplerSpec(
-        name, SamplerSpec.warm_start if entry.get("warm_start") is None else warm_start
-    )
-
-
 def _budget(section: Section) -> tuple[int | None, float | None]:
     """Trials and seconds; a study given neither makes the default number of trials."""
     section.known_keys("trials", "timeout")
@@ -294,16 +285,3 @@ def _budget(section: Section) -> tuple[int | None, float | None]:
         except InputError as error:
             section.wrong("timeout", str(error))
     return (DEFAULT_TRIALS if trials is None and timeout_s is None else trials), timeout_s
-
-
-def _workers(section: Section) -> int:
-    section.known_keys("workers", "engine", "address")
-    if section.get("engine") not in (None, "local"):
-        section.wrong(
-            "engine",
-            f"{shown(section.get('engine'))} is not available yet: trials run in processes of this "
-            "machine only; leave 'engine' and 'address' out and say how many 'workers'",
-        )
-    elif section.get("address") is not None:
-        section.wrong("address", "clusters are not available yet; leave it out")
-    return section.integer("workers", 1, COUNT)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from dse.config import MAX_BITS, MIN_BITS
@@ -30,6 +32,7 @@ def search_space(
 ) -> SearchSpace:
     """What may be chosen for each of `layers`, the network's, in its order.
 
+    A key under `layers` is a layer's name or a pattern of names; the later changes the earlier.
     Without them (the model itself is wrong) the values are checked, the layers' names are not.
     A `pattern` (N of every M weights are kept) leaves no choice of prune ratio.
     """
@@ -39,15 +42,53 @@ def search_space(
     per_layer = section.section("layers")
     entries = dict.fromkeys(layers or (), defaults)
     for name in per_layer.values:
-        if layers is not None and name not in layers:
-            hint = nearest(shown_key(name), layers)
-            per_layer.wrong(shown_key(name), f"the model has no layer {shown(name)}{hint}")
+        matched = _matching(per_layer, shown_key(name), str(name), layers)
         layer = per_layer.child(shown_key(name), per_layer.get(name))
-        entries[name] = _entries(layer, defaults)
+        for match in matched:
+            entries[match] = _entries(layer, entries[match])
+        if not matched:  # its values are checked all the same
+            _entries(layer, defaults)
     if pattern and any(entry["prune_ratio"] != _only_ratio(pattern) for entry in entries.values()):
         ratio = _only_ratio(pattern)["low"]
         section.wrong("", f"prune_ratio must be {ratio:g} or left out: prune.structure fixes it")
     return {name: _layer_space(entries[name]) for name in layers or ()}
+
+
+def grouped(section: Section, space: SearchSpace) -> SearchSpace:
+    """The space with the layers of each group tied: `name: pattern` or a list of patterns."""
+    groups: dict[str, str] = {}
+    for name, value in section.values.items():
+        patterns = value if isinstance(value, list) else [value]
+        if not isinstance(name, str) or name in space:
+            section.wrong(shown_key(name), "must be a name that is not a layer's")
+            continue
+        if not patterns or not all(isinstance(pattern, str) for pattern in patterns):
+            message = f"must be a pattern of layer names or a list of them, but got {shown(value)}"
+            section.wrong(name, message)
+            continue
+        members = [m for p in patterns for m in _matching(section, name, p, tuple(space) or None)]
+        for member in dict.fromkeys(members):
+            if member in groups:
+                section.wrong(name, f"layer {member!r} is in group {groups[member]!r} already")
+            elif space[member] != space[members[0]]:
+                differs = f"{members[0]!r} and {member!r} have different search spaces"
+                section.wrong(name, f"{differs}, so they cannot be given the same choice")
+            else:
+                groups[member] = name
+    return {name: replace(layer, group=groups.get(name)) for name, layer in space.items()}
+
+
+def _matching(
+    section: Section, key: str, pattern: str, layers: tuple[str, ...] | None
+) -> list[str]:
+    """The layers whose name is `pattern`, or matches it (`*`, `?`); noted when there is none."""
+    if layers is None or pattern in layers:
+        return [pattern] if layers else []
+    matched = [name for name in layers if fnmatchcase(name, pattern)]
+    if not matched:
+        hint = nearest(pattern, layers)
+        section.wrong(key, f"the model has no layer {shown(pattern)}{hint}")
+    return matched
 
 
 def space_values(space: SearchSpace) -> dict[str, Any]:
@@ -67,6 +108,15 @@ def space_values(space: SearchSpace) -> dict[str, Any]:
 def _only_ratio(pattern: tuple[int, int]) -> Choice:
     kept, of = pattern
     return {"low": (of - kept) / of, "high": (of - kept) / of}
+
+
+def group_values(space: SearchSpace) -> dict[str, Any]:
+    """The section of a study file that ties exactly the layers that `space` ties."""
+    groups: dict[str, list[str]] = {}
+    for name, layer in space.items():
+        if layer.group is not None:
+            groups.setdefault(layer.group, []).append(name)
+    return groups
 
 
 def _entries(layer: Section, defaults: Mapping[str, Choice]) -> Mapping[str, Choice]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from dse.train import Schedule as TrainingSpec
 
@@ -14,6 +14,7 @@ __all__ = [
     "DatasetSpec",
     "Direction",
     "LayerSpace",
+    "ParallelSpec",
     "RatioRange",
     "SamplerSpec",
     "SearchSpace",
@@ -41,11 +42,12 @@ class BitChoices:
 
 @dataclass(frozen=True)
 class LayerSpace:
-    """What may be chosen for one layer."""
+    """What may be chosen for one layer. Layers of the same `group` are given the same choice."""
 
     prune_ratio: RatioRange
     weight_bits: BitChoices
     activation_bits: BitChoices
+    group: str | None = None
 
 
 SearchSpace = Mapping[str, LayerSpace]
@@ -73,10 +75,28 @@ class Constraint:
 
 @dataclass(frozen=True)
 class SamplerSpec:
-    """Who proposes configs, and which first guesses are tried before it."""
+    """Who proposes configs, and which first guesses are tried before it.
+
+    `name` is one of ours, or the class of any Optuna sampler as `module:Class` or `file.py:Class`,
+    made with `options`.
+    """
 
     name: str = "tpe"
-    warm_start: tuple[str, ...] = ("uniform",)
+    warm_start: tuple[str, ...] = ("uniform", "sensitivity")
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ParallelSpec:
+    """Where trials run, `workers` of them at a time, and where the search's journal is.
+
+    `address` is that of a dask scheduler; None runs them in processes of this machine. `journal` is
+    the URL of a PostgreSQL database that several runs share; None keeps it in the study's folder.
+    """
+
+    workers: int = 1
+    address: str | None = None
+    journal: str | None = None
 
 
 @dataclass(frozen=True)
@@ -97,4 +117,9 @@ class StudySpec:
     sampler: SamplerSpec
     trials: int | None
     timeout_s: float | None
-    workers: int
+    parallel: ParallelSpec
+
+    @property
+    def workers(self) -> int:
+        """Trials that run at a time."""
+        return self.parallel.workers

@@ -21,7 +21,7 @@ from dse.search.guesses import Guess
 from dse.search.workers import Task
 from dse.study.folder import TrialRecord
 from dse.study.load import load_study
-from dse.study.spec import Constraint, StudySpec
+from dse.study.spec import Constraint, ParallelSpec, StudySpec
 
 from . import tiny
 
@@ -111,7 +111,9 @@ def test_at_most_the_lag_is_asked_ahead(spec: StudySpec) -> None:
 
 
 def test_more_workers_than_the_lag_all_have_a_trial(spec: StudySpec) -> None:
-    assert len(dialogue(replace(spec, workers=LAG + 2), new_study()).queue) == LAG + 2
+    assert (
+        len(dialogue(replace(spec, parallel=ParallelSpec(LAG + 2)), new_study()).queue) == LAG + 2
+    )
 
 
 def test_nothing_is_asked_after_the_deadline(spec: StudySpec) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from dse.errors import InputError
 from dse.search import journal, sampler
-from dse.study.spec import BitChoices, LayerSpace, RatioRange
+from dse.study.spec import BitChoices, LayerSpace, RatioRange, SamplerSpec
 
 BITS = BitChoices((2, 4, 8))
 SPACE = {name: LayerSpace(RatioRange(0, 0.9), BITS, BITS) for name in ("conv", "fc")}
@@ -23,7 +23,7 @@ def opened(path: Path) -> optuna.Study:
 
 def ask(study: optuna.Study) -> dict[str, object]:
     """Parameters of the next trial, from a sampler of its own as in a run."""
-    study.sampler = sampler.sampler_for("tpe", 0, len(study.trials))
+    study.sampler = sampler.sampler_for(SamplerSpec("tpe"), 0, len(study.trials))
     trial = study.ask()
     sampler.suggest(trial, SPACE)
     return trial.params

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dse.config import Config, LayerConfig
+from dse.errors import InputError
 from dse.search import sampler
-from dse.study import load
-from dse.study.spec import BitChoices, LayerSpace, RatioRange, SearchSpace
+from dse.study import running
+from dse.study.spec import BitChoices, LayerSpace, RatioRange, SamplerSpec, SearchSpace
 
 widths = st.sets(st.integers(1, 16), min_size=1).map(lambda bits: BitChoices(tuple(sorted(bits))))
 ratios = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda ends: RatioRange(*sorted(ends)))
@@ -34,7 +37,7 @@ def proposed(space: SearchSpace, name: str, seed: int, count: int) -> list[Confi
     """Configs as the coordinator asks for them, each told before the next."""
     study, configs = new_study(), []
     for number in range(count):
-        study.sampler = sampler.sampler_for(name, seed, number)
+        study.sampler = sampler.sampler_for(SamplerSpec(name), seed, number)
         trial = study.ask()
         config = sampler.suggest(trial, space)
         kept = sum(choice.density * choice.weight_bits for choice in config.values())
@@ -77,7 +80,7 @@ def test_every_proposed_config_lies_in_the_search_space(space: SearchSpace, seed
 def test_a_sampler_fixed_to_a_config_proposes_exactly_it(case: tuple[SearchSpace, Config]) -> None:
     space, config = case
     study = new_study()
-    study.sampler = sampler.fixed_to(config, space, sampler.sampler_for("tpe", 0, 0))
+    study.sampler = sampler.fixed_to(config, space, sampler.sampler_for(SamplerSpec("tpe"), 0, 0))
     assert sampler.suggest(study.ask(), space) == config
 
 
@@ -107,11 +110,46 @@ def test_another_seed_proposes_other_configs() -> None:
 def test_each_trial_number_has_random_numbers_of_its_own() -> None:
     def first(number: int) -> Config:
         study = new_study()
-        study.sampler = sampler.sampler_for("random", 0, number)
+        study.sampler = sampler.sampler_for(SamplerSpec("random"), 0, number)
         return sampler.suggest(study.ask(), SPACE)
 
     assert len({str(first(number)) for number in range(8)}) == 8
 
 
 def test_a_study_file_may_name_exactly_these_samplers() -> None:
-    assert set(load.SAMPLERS) == set(sampler.SAMPLERS)
+    assert set(running.SAMPLERS) == set(sampler.SAMPLERS)
+
+
+def test_layers_of_a_group_are_given_the_same_choice() -> None:
+    layer = replace(SPACE["conv"], group="all")
+    space = {"a": layer, "b": SPACE["fc"], "c": layer}
+    for config in proposed(space, "tpe", 0, 12):
+        assert config["a"] == config["c"]
+    trial = new_study().ask()
+    sampler.suggest(trial, space)
+    assert sampler.dimensions(space) == len(trial.params) == 3 + 1
+
+
+def test_any_optuna_sampler_by_its_import_path() -> None:
+    spec = SamplerSpec("optuna.samplers:QMCSampler", options={"seed": 1, "scramble": True})
+    study, halves = new_study(), []
+    for number in range(9):  # the first is drawn at random, for there is no space yet to go by
+        study.sampler = sampler.sampler_for(spec, 0, number)
+        trial = study.ask()
+        halves.append(sampler.suggest(trial, SPACE)["conv"].prune_ratio < 0.5)
+        study.tell(trial, [1.0, 1.0])
+    assert sum(halves[1:]) == 4  # a Sobol sequence fills both halves alike
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("optuna.samplers:QMCSampler", {"qmc_type": "x"}, "sampler: .*QMCSampler raised ValueErr"),
+        ("numpy.random:RandomState", {}, "sampler.name: numpy.random:RandomState is no Optuna"),
+    ],
+)
+def test_a_class_that_cannot_be_used_is_refused(
+    name: str, options: dict[str, object], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        sampler.sampler_for(SamplerSpec(name, options=options), 0, 0)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from dse.config import Config
+from dse.config import Config, LayerConfig
 from dse.errors import InputError
 from dse.search import sensitivity
 from dse.study.spec import BitChoices, RatioRange
@@ -97,3 +97,20 @@ def test_a_layer_no_format_can_store_is_named(context: Context) -> None:
     spec = replace(context.spec, search_space={**space, "fc": binary}, storage=("dense",))
     with pytest.raises(InputError, match=r"layers\.fc: pruned 1-bit weights.* cannot be stored"):
         guesses(replace(context, spec=spec), 2)
+
+
+def test_layers_of_a_group_are_guessed_alike(context: Context) -> None:
+    space = {name: replace(layer, group="all") for name, layer in context.spec.search_space.items()}
+    tied = replace(context, spec=replace(context.spec, search_space=space))
+    found = guesses(tied, 5)
+    assert all(config["conv"] == config["fc"] for config in found)
+    assert len({str(config) for config in found}) > 1
+
+
+def test_a_group_loses_and_needs_what_its_layers_do_together() -> None:
+    def choice(bits: int, reads: int, loss: float, size: int) -> sensitivity.Choice:
+        return sensitivity.Choice(LayerConfig(0.5, bits, reads), loss, size)
+
+    first = [choice(4, 3, 1.0, 100), choice(8, 5, 0.25, 200)]
+    second = [choice(8, 4, 0.5, 20), choice(2, 2, 9.0, 5)]  # 4 bits cannot be stored there
+    assert sensitivity._added(first, second) == [choice(8, 5, 0.75, 220)]

@@ -62,8 +62,6 @@ MISTAKES = [
     ("budget: {timeout: soon}", "budget.timeout: must be seconds above 0, or like .*'soon'"),
     ("budget: {timeout: -5 min}", "budget.timeout: must be seconds above 0"),
     ("parallel: {workers: many}", "parallel.workers: must be a whole number"),
-    ("parallel: {engine: dask}", "parallel.engine: 'dask' is not available yet"),
-    ("parallel: {address: x}", "parallel.address: clusters are not available yet"),
     ("seed: &a [*a]", r"seed: must be a whole number .* but got \[\[\["),
     ("seed: [" + "[" * 60 + "]" * 61, "is nested deeper than 50 levels"),
     ("seed: 2024-13-45", "is not valid YAML"),
