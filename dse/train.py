@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from dse import prune
 from dse.config import Config
-from dse.data import Split
+from dse.data import UNCHANGED, Augmentation, Split
 from dse.errors import InputError
 from dse.integer.kernels import Evaluator, accuracy_of, quantize_input
 from dse.integer.network import IntegerNetwork
@@ -34,8 +35,8 @@ class Diverged(Exception):
 class Schedule:
     """Epochs over the training images in batches, one-cycle learning rate with peak `lr`.
 
-    Finetuning prunes by `rule`; `gradual` is the share of its steps over which it gets there, and 0
-    is one-shot.
+    Every batch's images go through `augmentation`. Finetuning prunes by `rule`; `gradual` is the
+    share of its steps over which it gets there, and 0 is one-shot.
     """
 
     epochs: int
@@ -43,6 +44,7 @@ class Schedule:
     batch_size: int = 64
     gradual: float = 0.0
     rule: prune.Rule = prune.MAGNITUDE
+    augmentation: Augmentation = UNCHANGED
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,18 +57,20 @@ class Lessons:
 
 
 def fit(
-    net: QuanNet,
+    net: nn.Module,
     split: Split,
     schedule: Schedule,
     generator: torch.Generator,
     after_step: Callable[[], None] = lambda: None,
 ) -> None:
     """Train the float network in place with cross-entropy. Raises Diverged."""
-    net.float_mode()
+    if isinstance(net, QuanNet):
+        net.float_mode()
     net.train()
 
     def loss(indices: Tensor) -> Tensor:
-        return F.cross_entropy(net(split.images[indices]), split.labels[indices])
+        images = schedule.augmentation(split.images[indices], generator)
+        return F.cross_entropy(net(images), split.labels[indices])
 
     batches = _batches(len(split.labels), schedule, generator)
     _optimize(net, loss, batches, schedule.lr, after_step)
@@ -85,6 +89,7 @@ def finetune(
     Weights that are zero stay zero. Returns the integer network. Raises Diverged.
     """
     net.float_mode()
+    teacher = copy.deepcopy(net) if schedule.augmentation.changes else None
     images, labels = lessons.split.images, lessons.split.labels
     dense = {name: layer.weight.detach().clone() for name, layer in net.layers.items()}
     plan = prune_at_once(net, config, lessons.split, schedule.rule)
@@ -97,9 +102,17 @@ def finetune(
     pruning = prune.GradualPruning(net, plan, ramp)
     soft = F.softmax(lessons.teacher / TEMPERATURE, dim=1)
 
+    def answers(indices: Tensor, batch: Tensor) -> Tensor:
+        if teacher is None:
+            return soft[indices]
+        with torch.no_grad():  # of images it has not seen: they have just been moved
+            return F.softmax(teacher(batch) / TEMPERATURE, dim=1)
+
     def loss(indices: Tensor) -> Tensor:
-        logits = fake(images[indices])
-        distilled = F.cross_entropy(logits / TEMPERATURE, soft[indices]) * TEMPERATURE**2
+        batch = schedule.augmentation(images[indices], generator)
+        logits = fake(batch)
+        right = answers(indices, batch)
+        distilled = F.cross_entropy(logits / TEMPERATURE, right) * TEMPERATURE**2
         return distilled + F.cross_entropy(logits, labels[indices])
 
     batches = _batches(len(labels), schedule, generator)
@@ -160,12 +173,12 @@ def _batches(count: int, schedule: Schedule, generator: torch.Generator) -> list
 
 
 @torch.no_grad()
-def logits_of(net: QuanNet, images: Tensor, batch_size: int = 250) -> Tensor:
+def logits_of(net: nn.Module, images: Tensor, batch_size: int = 250) -> Tensor:
     """Float logits (N, classes) of the float network."""
     return torch.cat([net(batch) for batch in torch.split(images, batch_size)])
 
 
-def float_accuracy(net: QuanNet, split: Split) -> tuple[int, int]:
+def float_accuracy(net: nn.Module, split: Split) -> tuple[int, int]:
     """Right answers and images of the float network."""
     return accuracy_of(logits_of(net, split.images), split.labels)
 

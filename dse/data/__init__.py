@@ -18,12 +18,21 @@ import numpy as np
 import torch
 
 from dse.data._arrays import Arrays, Unavailable
-from dse.data._augment import Augmentation, augment
+from dse.data._augment import UNCHANGED, Augmentation, augment
 from dse.data._split import fingerprint_of, stratified_split
 from dse.errors import InputError, nearest
 from dse.user_code import call, is_reference
 
-__all__ = ["Augmentation", "Dataset", "Split", "augment", "dataset_names", "load", "takes_path"]
+__all__ = [
+    "UNCHANGED",
+    "Augmentation",
+    "Dataset",
+    "Split",
+    "augment",
+    "dataset_names",
+    "load",
+    "takes_path",
+]
 
 PIXEL_STEPS = 256
 

@@ -22,9 +22,17 @@ class Augmentation:
         if self.shift < 0:
             raise InputError(f"shift must be at least 0 pixels, but got {self.shift}")
 
+    @property
+    def changes(self) -> bool:
+        """Whether it does anything."""
+        return self.shift > 0 or self.flip
+
     def __call__(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """`augment` with these settings."""
         return augment(images, generator, shift=self.shift, flip=self.flip)
+
+
+UNCHANGED = Augmentation()
 
 
 def augment(

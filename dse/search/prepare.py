@@ -15,10 +15,11 @@ from typing import Any
 
 import torch
 import yaml
+from torch import nn
 
 from dse import data, models, prune, train
 from dse.errors import InputError
-from dse.quantize import QuanNet
+from dse.quantize import convert
 from dse.search import workers
 from dse.study.folder import Reference, StudyFolder, front_of, write_atomically
 from dse.study.load import resolved
@@ -52,8 +53,9 @@ def prepare(spec: StudySpec, folder: StudyFolder, stage: Stage) -> Context:
         _check_network(spec, dataset)
     _write_or_check(spec, folder, dataset)
     if not folder.baseline.exists():
-        stage(f"training the baseline, {spec.baseline.epochs} epochs")
-        _train_baseline(spec, folder, dataset)
+        given = f"from {Path(spec.weights).name}, " if spec.weights else ""
+        stage(f"making the baseline, {given}trained {spec.baseline.epochs} epochs")
+        _make_baseline(spec, folder, dataset)
     context = workers.load_context(spec, folder, dataset)
     if not folder.references.exists():
         stage("scoring what to compare with: float, uniform 8 bit, 90 % pruned at 8 bit")
@@ -109,6 +111,7 @@ def _write_or_check(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset)
 def _user_files(spec: StudySpec) -> dict[str, str]:
     """sha256 of the user's own files: their code is as much a setting as the study file's."""
     named = [text.rpartition(":")[0] for text in (spec.model, spec.dataset.name) if ":" in text]
+    named += [spec.weights] if spec.weights else []
     if spec.device.endswith(".yml"):
         named.append(spec.device)
     return {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in named}
@@ -148,43 +151,53 @@ def _changes(path: str, before: Any, now: Any) -> list[str]:
 
 def _check_network(spec: StudySpec, dataset: data.Dataset) -> None:
     """Before minutes of training: the network takes these images and tells their classes apart."""
-    net, shape = _new_network(spec).eval(), tuple(dataset.train.images.shape[1:])
+    net, images = _new_network(spec).eval(), dataset.train.images[:2]
     try:
         with torch.no_grad():
-            outputs = tuple(net(dataset.train.images[:2]).shape)
+            outputs = tuple(net(images).shape)
     except Exception as error:  # the user's code may raise anything
         raise InputError(
-            f"{spec.model} cannot take images of shape {shape}: {cause(error)}"
+            f"{spec.model} cannot take images of shape {tuple(images.shape[1:])}: {cause(error)}"
         ) from error
     if len(outputs) != 2 or outputs[1] < dataset.classes:
         raise InputError(
             f"{spec.model} gives an output of shape {outputs} for two images, "
             f"but {dataset.name} has {dataset.classes} classes"
         )
-    graph = net.graph(shape)
-    unused = sorted(set(net.layers) - {call.name for call in graph.calls})
-    if unused:
-        raise InputError(f"{spec.model}: forward_ never uses layer {', '.join(unused)}")
-    net.quantize(dataset.train.images[:2])  # refuses now what no trial could compute
+    try:
+        quantizable = convert(net, images)
+        unused = [name for name in models.layer_names(net) if name not in quantizable.layers]
+        if unused:
+            raise InputError(f"its output does not depend on layer {', '.join(unused)}")
+        quantizable.quantize(images)  # refuses now what no trial could compute
+    except InputError as error:
+        raise InputError(f"{spec.model}: {error}") from error
 
 
-def _new_network(spec: StudySpec) -> QuanNet:
+def _new_network(spec: StudySpec) -> nn.Module:
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)  # torch's layers draw their first weights from the global one
-        return models.build(spec.model)
+        net = models.build(spec.model, spec.args)
+    if spec.weights:
+        models.load_weights(net, Path(spec.weights))
+    return net
 
 
-def _train_baseline(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset) -> None:
+def _make_baseline(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset) -> None:
+    """Train the network as the user wrote it, batch normalization live; keep its converted form."""
     net = _new_network(spec)
     generator = torch.Generator().manual_seed(spec.seed)
-    try:
-        train.fit(net, dataset.train, spec.baseline, generator)
-    except train.Diverged as error:
-        raise InputError(
-            f"baseline: {error}; baseline.lr is {spec.baseline.lr:g}, try a smaller one"
-        ) from error
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(spec.seed)  # dropout draws from the global generator
+        try:
+            train.fit(net, dataset.train, spec.baseline, generator)
+        except train.Diverged as error:
+            raise InputError(
+                f"baseline: {error}; baseline.lr is {spec.baseline.lr:g}, try a smaller one"
+            ) from error
+    baseline = convert(net, dataset.train.images[:2])
     scratch = folder.baseline.with_suffix(".pt.part")
-    torch.save(net.state_dict(), scratch)
+    torch.save(baseline.state_dict(), scratch)
     os.replace(scratch, folder.baseline)
 
 

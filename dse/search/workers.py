@@ -20,6 +20,7 @@ from joblib.externals import loky
 from dse import data, fpga, models, train
 from dse.config import Config
 from dse.errors import InputError
+from dse.quantize import convert
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.spec import StudySpec
 from dse.trial import Context, run
@@ -65,7 +66,7 @@ def load_context(
             f"this process finds other images than the study began with, {dataset.name} instead of "
             f"{recorded['dataset_used']['name']}: {dataset.note or 'they changed'}"
         )
-    baseline = models.build(spec.model)
+    baseline = convert(models.build(spec.model, spec.args), dataset.train.images[:2])
     try:
         state = torch.load(folder.baseline, weights_only=True, map_location="cpu")
         baseline.load_state_dict(state)

@@ -8,21 +8,17 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from dse import data, models
-from dse.errors import InputError, nearest
+from dse.errors import InputError
 from dse.fpga.device import load_device
 from dse.prune import Rule
 from dse.storage import formats
-from dse.study import document
+from dse.study import document, sources
 from dse.study.goals import constraint_values, constraints, objectives
 from dse.study.running import parallel, parallel_values, sampler, sampler_values
 from dse.study.section import Bounds, Section
 from dse.study.space import group_values, grouped, search_space, space_values
-from dse.study.spec import DatasetSpec, StudySpec, TrainingSpec
+from dse.study.spec import StudySpec, TrainingSpec
 from dse.study.units import duration_s, shown
-from dse.user_code import absolute_reference, find_file, is_reference, load_object
 
 __all__ = ["duration_s", "load_study", "resolved"]
 
@@ -30,6 +26,8 @@ KEYS = (
     "name",
     "seed",
     "model",
+    "args",
+    "weights",
     "dataset",
     "baseline",
     "search_space",
@@ -85,18 +83,11 @@ def _indented(mistake: str) -> str:
 
 def resolved(spec: StudySpec) -> dict[str, Any]:
     """A study file's content with every default filled in; `load_study` of it equals `spec`."""
-    dataset: dict[str, Any] = {
-        "name": spec.dataset.name,
-        "fallback": spec.dataset.fallback,
-        "path": spec.dataset.path,
-        "validation_fraction": spec.dataset.validation_fraction,
-    }
     budget = {"trials": spec.trials, "timeout": spec.timeout_s}
     return {
         "name": spec.name,
         "seed": spec.seed,
-        "model": spec.model,
-        "dataset": {key: value for key, value in dataset.items() if value is not None},
+        **sources.values(spec),
         "baseline": _training_values(spec.baseline),
         "search_space": space_values(spec.search_space),
         "groups": group_values(spec.search_space),
@@ -115,22 +106,25 @@ def resolved(spec: StudySpec) -> dict[str, Any]:
 def _study(section: Section, path: Path) -> StudySpec:
     section.known_keys(*KEYS, passed_over=RECORDED)
     folder = path.parent
-    model, layers = _model(section, folder)
+    network, layers = sources.network(section, folder)
+    dataset = sources.dataset(section, folder)
     trials, timeout_s = _budget(section.section("budget"))
     rule = _prune(section.section("prune"))
     finetune = _training(section.section("finetune"), FINETUNE, Bounds(0), "gradual")
     return StudySpec(
         name=_name(section, path.stem),
         seed=section.integer("seed", 0, SEEDS),
-        model=model,
-        dataset=_dataset(section, folder),
-        baseline=_training(section.section("baseline"), BASELINE, COUNT),
+        model=network.model,
+        args=network.args,
+        weights=network.weights,
+        dataset=dataset,
+        baseline=replace(_baseline(section, network), augmentation=dataset.augmentation),
         search_space=grouped(
             section.section("groups"),
             search_space(section.section("search_space"), layers, rule.pattern),
         ),
         storage=_storage(section),
-        finetune=replace(finetune, rule=rule),
+        finetune=replace(finetune, rule=rule, augmentation=dataset.augmentation),
         device=_device(section, folder),
         objectives=objectives(section.section("objectives")),
         constraints=constraints(section.section("constraints")),
@@ -149,78 +143,11 @@ def _name(section: Section, stem: str) -> str:
     return name
 
 
-def _model(section: Section, folder: Path) -> tuple[str, tuple[str, ...] | None]:
-    """The model's reference and its layers' names, None when the model is wrong."""
-    if section.get("model") is None:
-        choice = ", ".join(models.model_names())
-        section.wrong("model", f"is missing; give one of {choice}, or your own 'file.py:Class'")
-        return "", None
-    model = section.text("model", "")
-    if not model:
-        return "", None
-    try:
-        if is_reference(model):
-            model = absolute_reference(model, folder)
-        with torch.random.fork_rng(devices=[]):  # only its layers' names are wanted
-            return model, models.layer_names(models.build(model))
-    except InputError as error:
-        section.wrong("model", str(error))
-        return model, None
-
-
-def _dataset(section: Section, folder: Path) -> DatasetSpec:
-    value = section.get("dataset")
-    entry = section.child("dataset", {"name": value} if isinstance(value, str) else value)
-    entry.known_keys("name", "fallback", "path", "validation_fraction")
-    fraction = entry.number("validation_fraction", 0.1, Bounds(0, 0.9, open_low=True))
-    name = entry.text("name", "")
-    if value is None or (isinstance(value, dict) and value.get("name") is None):
-        choice = ", ".join(data.dataset_names())
-        message = f"is missing; give one of {choice}, or your own 'file.py:function'"
-        entry.wrong("" if value is None else "name", message)
-    elif name and not is_reference(name) and name not in data.dataset_names():
-        entry.wrong("name", f"no dataset {shown(name)}{nearest(name, data.dataset_names())}")
-    elif is_reference(name):
-        try:
-            name = absolute_reference(name, folder)
-            load_object(name)
-        except InputError as error:
-            entry.wrong("name", str(error))
-    return DatasetSpec(name, _fallback(entry), _data_path(entry, name, folder), fraction)
-
-
-def _fallback(entry: Section) -> str | None:
-    fallback = entry.get("fallback")
-    if fallback is None or fallback is False:  # `fallback: no` is false to YAML
-        return None
-    known = [name for name in data.dataset_names() if not data.takes_path(name)]
-    if fallback not in known:
-        entry.wrong("fallback", f"no dataset {shown(fallback)}{nearest(shown(fallback), known)}")
-        return None
-    return str(fallback)
-
-
-def _data_path(entry: Section, name: str, folder: Path) -> str | None:
-    path = entry.text("path", "")
-    takes_path = name in data.dataset_names() and data.takes_path(name)
-    if takes_path and entry.get("path") is None:
-        entry.wrong("path", f"is missing; dataset {name!r} is read from a file")
-    unknown = name not in data.dataset_names() and not is_reference(name)
-    if not path or unknown:
-        return None
-    if not takes_path:
-        entry.wrong("path", f"dataset {shown(name)} takes no path, but got {shown(path)}")
-        return None
-    return _existing_file(entry, "path", path, folder, may_be_folder=True)
-
-
-def _existing_file(
-    section: Section, key: str, text: str, folder: Path, may_be_folder: bool = False
-) -> str | None:
-    file = find_file(text, folder, may_be_folder)
-    if file is None:
-        section.wrong(key, f"no file {shown(text)} in {Path.cwd()} or {folder.resolve()}")
-    return None if file is None else str(file)
+def _baseline(section: Section, network: sources.Network) -> TrainingSpec:
+    """A network that comes with its weights is trained no further unless the file says so."""
+    default = BASELINE if network.weights is None else replace(BASELINE, epochs=0)
+    epochs = COUNT if network.weights is None else Bounds(0)
+    return _training(section.section("baseline"), default, epochs)
 
 
 def _training(section: Section, default: TrainingSpec, epochs: Bounds, *keys: str) -> TrainingSpec:
@@ -263,7 +190,7 @@ def _storage(section: Section) -> tuple[str, ...]:
 def _device(section: Section, folder: Path) -> str:
     device = section.text("device", DEFAULT_DEVICE)
     if device.endswith((".yml", ".yaml")):
-        file = _existing_file(section, "device", device, folder)
+        file = sources.existing_file(section, "device", device, folder)
         if file is None:
             return device
         device = file

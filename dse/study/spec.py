@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dse.data import UNCHANGED, Augmentation
 from dse.train import Schedule as TrainingSpec
 
 __all__ = [
@@ -62,6 +63,7 @@ class DatasetSpec:
     fallback: str | None = None
     path: str | None = None
     validation_fraction: float = 0.1
+    augmentation: Augmentation = UNCHANGED
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,10 @@ class ParallelSpec:
 
 @dataclass(frozen=True)
 class StudySpec:
-    """A whole study, every default filled in and every name checked."""
+    """A whole study, every default filled in and every name checked.
+
+    `args` are given to the model's constructor; `weights` is a file with its float weights.
+    """
 
     name: str
     seed: int
@@ -118,6 +123,8 @@ class StudySpec:
     trials: int | None
     timeout_s: float | None
     parallel: ParallelSpec
+    args: Mapping[str, Any] = field(default_factory=dict)
+    weights: str | None = None
 
     @property
     def workers(self) -> int:
