@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,9 +19,9 @@ from dse.export import Check, Deployment
 from dse.export._choice import Choice, Point, Wishes, choose, named
 from dse.integer import IntegerNetwork
 from dse.integer.kernels import quantize_input
+from dse.report.boards import board_fits, board_table
 from dse.report.results import Results, read_results
 from dse.report.text import memory
-from dse.storage import PackedModel
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.load import load_study
 from dse.study.spec import StudySpec
@@ -66,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-memory", metavar="BYTES", help="at most: 16384 or '16 KiB'")
     add("--device", metavar="NAME", help="must fit this device; cost is estimated again")
     add("--min-fps", metavar="F", help="frames per second at least")
+    add("--boards", action="store_true", help="print which devices fit, write nothing")
     add("--out", type=Path, metavar="DIR2", help="folder to write (DIR/deploy/<trial>)")
     return parser
 
@@ -83,6 +83,8 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
     points = [_point(folder, one, results, split) for one in scored]
     if not points:
         raise InputError(f"{folder.path}: no trial is complete, so there is no front")
+    if options.boards:
+        return _boards(console, folder, points[-1:] if record else points, wishes)
     if options.device or wishes.min_fps is not None:
         points = [_costed(folder, point, device, wishes.min_fps) for point in points]
         wishes = replace(wishes, device=device.name)
@@ -144,32 +146,14 @@ def _point(folder: StudyFolder, record: TrialRecord, results: Results, split: st
 
 def _costed(folder: StudyFolder, point: Point, device: fpga.Device, fps: float | None) -> Point:
     """The point with its frame rate and fit on `device`, folded for `fps`."""
-    network, packed = _load(folder, point.number)
-    sizes = {layer.name: (layer.format, layer.packed_bits) for layer in packed.layers}
-    cost = fpga.estimate(fpga.describe(network, sizes), device, target_fps=fps)
+    network, packed = storage.read_saved(folder.trial(point.number))
+    cost = fpga.estimate(fpga.describe(network, packed.stored), device, target_fps=fps)
     return replace(point, fps=cost.fps, fits=cost.fits)
-
-
-def _load(folder: StudyFolder, trial: int) -> tuple[IntegerNetwork, PackedModel]:
-    """A trial's network, read from its packed model and packed again to the same bytes."""
-    path = folder.trial(trial)
-    try:
-        manifest = json.loads((path / "manifest.json").read_text(encoding="utf-8"))
-        packed = (path / "model.bin").read_bytes()
-        network = storage.load(manifest, packed)
-    except OSError as error:
-        raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise InputError(f"{path}: model.bin or manifest.json is damaged ({error})") from error
-    again = storage.pack(network, [layer["format"] for layer in manifest["layers"]])
-    if again.data != packed:
-        raise InputError(f"{path}: model.bin does not hold the smallest of its formats per layer")
-    return network, again
 
 
 def _deployment(folder: StudyFolder, results: Results, spec: StudySpec, point: Point) -> Deployment:
     """The trial's network with its vectors; its accuracy must be the one that was reported."""
-    network, packed = _load(folder, point.number)
+    network, packed = storage.read_saved(folder.trial(point.number))
     source = spec.dataset
     dataset = data.load(
         source.name,
@@ -231,6 +215,19 @@ def _write(console: Console, deployment: Deployment, target: Path) -> int:
     for name, reason in left_out.items():
         console.print(f"left out: {name} ({reason})", markup=False, soft_wrap=True)
     console.print(f"deployed: {target}", markup=False, soft_wrap=True, highlight=False)
+    return DONE
+
+
+def _boards(console: Console, folder: StudyFolder, points: Sequence[Point], wishes: Wishes) -> int:
+    """Print every device against these points, or those of them that are accurate and small
+    enough."""
+    least, most = wishes.min_accuracy or 0, wishes.max_memory_bytes or float("inf")
+    wanted = [p for p in points if p.accuracy >= least and p.memory_bytes <= most]
+    if not wanted:
+        raise InputError("no point on the front has that accuracy within that memory")
+    fits = board_fits(folder, [point.number for point in wanted], target_fps=wishes.min_fps)
+    accuracies = {str(point.number): point.accuracy for point in wanted}
+    console.print(board_table(fits, accuracies))
     return DONE
 
 

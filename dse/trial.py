@@ -90,9 +90,9 @@ def compact(network: IntegerNetwork) -> IntegerNetwork:
 def _measure(network: IntegerNetwork, context: Context, accuracy: float | None = None) -> Outcome:
     """Memory, cost and broken constraints of an integer network; trained if it has an accuracy."""
     packed = storage.pack(network, context.spec.storage)
-    sizes = {layer.name: (layer.format, layer.packed_bits) for layer in packed.layers}
+    workload = fpga.describe(network, packed.stored)
     target = _target_fps(context.spec.constraints)
-    cost = fpga.estimate(fpga.describe(network, sizes), context.device, target_fps=target)
+    cost = fpga.estimate(workload, context.device, target_fps=target)
     dense = FLOAT_BYTES * sum(p.numel() for p in context.baseline.parameters())
     metrics = {
         "memory_bytes": len(packed.data),
@@ -132,8 +132,7 @@ def _broken(
     if violation(constraint, metrics) <= 0:
         return None
     if constraint.metric == "fits":
-        over = ", ".join(f"{name} {1 + by:.0%}" for name, by in sorted(cost.overshoot.items()))
-        return f"does not fit: {over}"
+        return cost.verdict()
     value = metrics[constraint.metric]
     return f"{constraint.metric} is {value:g}, wanted {constraint.operator} {constraint.bound:g}"
 

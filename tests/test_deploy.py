@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from dse import deploy, run
+from dse.fpga import device_names
 
 NET = """
 from torch.nn.functional import relu
@@ -132,9 +133,24 @@ def test_wishes_on_the_command_line(study: Path, capsys: pytest.CaptureFixture[s
     assert "accuracy >= 0.10% and memory <= 1,048,576 bytes and frames/s >= 1,000" in text
 
 
+def test_boards_are_printed_and_nothing_is_written(
+    searched: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = called(capsys, searched, "--boards")
+    assert (status, err) == (0, "")
+    points = len(front(searched))
+    for device in device_names():
+        assert re.search(rf"│ {device} │ \d+ of {points} │", out), device
+    status, out, _ = called(capsys, searched, "--boards", "--trial", 0, "--min-fps", 100)
+    assert status == 0
+    assert re.search(r"│ alveo-u250 │ yes │ \w+ │ \d+% │", out)
+    assert not (searched / "deploy").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--boards", "--max-memory", "10"], "no point on the front has that accuracy within that"),
         (["--trial", "99"], "no trial 99; the nearest is 4 (known: 0..4, 5 trials)"),
         (["--min-accuracy", "100%"], "no point on the front meets accuracy >= 100.00%"),
         (["--min-accuracy", "150"], "--min-accuracy must be like 0.985, 98.5 or 98.5%"),

@@ -4,7 +4,9 @@
 TEMPLATES.
 """
 
+from dse.fpga.boards import BoardFit, boards
 from dse.fpga.describe import describe
+from dse.fpga.design import CannotBuild
 from dse.fpga.device import Device, device_names, load_device
 from dse.fpga.estimate import TEMPLATES, estimate
 from dse.fpga.report import CostReport, LayerCost, MemoryLoad, PartCost
@@ -12,6 +14,8 @@ from dse.fpga.workload import LayerWorkload, NetworkWorkload, StreamWorkload, Wi
 
 __all__ = [
     "TEMPLATES",
+    "BoardFit",
+    "CannotBuild",
     "CostReport",
     "Device",
     "LayerCost",
@@ -21,6 +25,7 @@ __all__ = [
     "PartCost",
     "StreamWorkload",
     "Window",
+    "boards",
     "describe",
     "device_names",
     "estimate",

@@ -13,6 +13,10 @@ from dse.fpga.memory import MEMORY_EFFICIENCY
 from dse.fpga.report import RECOMMENDED_SHARE, CostReport, LayerCost, MemoryLoad, PartCost
 
 
+class CannotBuild(InputError):
+    """A template cannot build the network on the device, whatever the budget."""
+
+
 @dataclass(frozen=True)
 class Request:
     """What a design is asked for: a frame rate, or the most there is; a folding, or a free one.

@@ -3,6 +3,7 @@
 from dse.storage.checkpoint import save_quan_model, save_sparse_model
 from dse.storage.model_manifest import load, manifest
 from dse.storage.packed import PackedLayer, PackedModel, pack
+from dse.storage.saved import read_saved
 from dse.storage.yaml_read import LayerFile, ModelFile, load_model
 from dse.storage.yaml_state import load_state
 from dse.storage.yaml_write import write_yaml_models
@@ -17,6 +18,7 @@ __all__ = [
     "load_state",
     "manifest",
     "pack",
+    "read_saved",
     "save_quan_model",
     "save_sparse_model",
     "write_yaml_models",

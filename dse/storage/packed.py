@@ -57,6 +57,11 @@ class PackedModel:
         return len(self.data)
 
     @property
+    def stored(self) -> Mapping[str, tuple[str, int]]:
+        """Format and packed weight bits of every layer, as the cost model wants them."""
+        return {layer.name: (layer.format, layer.packed_bits) for layer in self.layers}
+
+    @property
     def memory_bits(self) -> Mapping[str, int]:
         """Bits of the file by part; they sum to 8 * `memory_bytes` (the header pads to a byte)."""
         parts = {

@@ -1,0 +1,45 @@
+"""The boards table: what a reader sees for one network and for a front."""
+
+from __future__ import annotations
+
+from io import StringIO
+
+from rich.console import Console
+
+from dse.fpga import BoardFit
+from dse.report.boards import board_table
+
+FITS = BoardFit("3", "big", True, True, "fits", "dataflow", "lut", 0.41, 12345.0, 8.1e-4)
+TIGHT = BoardFit("7", "big", True, False, "fits", "dataflow", "lut", 0.05, 999.0, 2.5e-3)
+OVER = BoardFit(
+    "3", "small", False, False, "does not fit: bram18 131 %", "dataflow", "bram18", -0.31, 20.0, 1.5
+)
+FURTHER = BoardFit("7", "small", False, False, "does not fit", "dataflow", "lut", -2.0, 20.0, 1.5)
+NEVER = BoardFit("3", "odd", False, False, "no external memory")
+
+
+def _shown(fits: list[BoardFit], accuracies: dict[str, float]) -> dict[str, list[str]]:
+    """Cells of every row by device, as printed 80 columns wide."""
+    text = StringIO()
+    Console(file=text, width=80).print(board_table(fits, accuracies))
+    lines = text.getvalue().splitlines()
+    assert all(len(line) <= 80 for line in lines)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in lines if "│" in line]
+    return {row[0]: row[1:] for row in rows}
+
+
+def test_one_network() -> None:
+    rows = _shown([FITS, OVER, NEVER], {"3": 0.98})
+    assert rows["big"] == ["yes", "lut", "41%", "12,345", "810 µs"]
+    assert rows["small"] == ["no", "bram18", "-31%", "20.0", "1.50 s"]
+    assert rows["odd"] == ["no", "no external memory", "–", "–", "–"]
+
+
+def test_a_front_shows_the_most_accurate_that_fits_or_the_nearest_to_fitting() -> None:
+    rows = _shown([FITS, TIGHT, OVER, FURTHER], {"3": 0.98, "7": 0.99})
+    assert rows["big"] == ["2 of 2", "7", "lut", "5%", "999", "2.50 ms"]
+    assert rows["small"] == ["0 of 2", "–", "bram18", "-31%", "20.0", "1.50 s"]
+
+
+def test_tight_is_told_from_recommended() -> None:
+    assert _shown([TIGHT], {})["big"][0] == "tight"
