@@ -14,7 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from dse.integer import ActivationGrid, IntegerNetwork, IntegerWeights, Layer
+from dse.integer import (
+    RELU,
+    ActivationGrid,
+    ConvGeometry,
+    IntegerNetwork,
+    IntegerWeights,
+    Layer,
+    MaxPool,
+    Node,
+    Requantizer,
+    Reshape,
+)
 from dse.storage import formats, load, load_model, manifest, pack, write_yaml_models
 from dse.storage.bits import BitReader
 from dse.storage.layout import Layout
@@ -89,32 +100,33 @@ def time_packed_model() -> None:
     print(f"load them: {seconds(lambda: load(described, packed.data), 5) * 1e3:.1f} ms")
 
 
-def lenet5_state(density: float) -> dict[str, np.ndarray]:
-    """A checkpoint's content in the seed's schema."""
-    state = {"_ins": np.array(0.5), "_inz": np.array(0), "_outs": np.array(0.5)}
-    state["_outz"] = np.array(0)
+def lenet5(density: float) -> IntegerNetwork:
+    """LeNet-5's layers at 8 bits."""
+    grid = ActivationGrid(8, 0.01, 7)
+    requantizer = Requantizer.from_scales(np.array([0.001]), grid, RELU)
+    nodes: list[Node] = []
     for name, shape in LENET5.items():
-        codes = random_weights(shape, 8, density).values + 128
-        values = {
-            "weight": ((codes - 128) * 0.01).astype(np.float32),
-            "bias": np.full(shape[0], 0.1, dtype=np.float32),
-            "quan_weight": codes,
-            "quan_bias": np.arange(shape[0]),
-        }
-        values |= {key: np.array(0.01) for key in ("ins", "outs", "ws", "bs")}
-        values |= {key: np.array(7) for key in ("inz", "outz", "bz", "mn", "mqm0", "n_bits")}
-        values["wz"] = np.array(128)
-        state |= {f"{name}.{key}": value for key, value in values.items()}
-    return state
+        weights, geometry = random_weights(shape, 8, density), None
+        source = nodes[-1].name if nodes else "input"
+        if len(shape) == 4:
+            geometry = ConvGeometry(padding=(2, 2)) if name == "conv1" else ConvGeometry()
+        elif name == "fc1":
+            nodes.append(Reshape("flat", source, (120,)))
+            source = "flat"
+        held = None if name == "fc2" else requantizer
+        nodes.append(Layer(name, source, weights, np.arange(shape[0]), held, geometry))
+        if name in ("conv1", "conv2"):
+            nodes.append(MaxPool(f"{name}_pool", name, (2, 2), (2, 2)))
+    return IntegerNetwork((1, 28, 28), grid, tuple(nodes))
 
 
 def time_yaml() -> None:
     """All eight YAML files of LeNet-5, and reading the dense integer one."""
     with tempfile.TemporaryDirectory() as folder:
         for density in (0.1, 1.0):
-            state = lenet5_state(density)
-            paths = write_yaml_models(state, Path(folder))
-            writing = seconds(lambda: write_yaml_models(state, Path(folder)), 5)  # noqa: B023
+            network = lenet5(density)
+            paths = write_yaml_models(network, Path(folder))
+            writing = seconds(lambda: write_yaml_models(network, Path(folder)), 5)  # noqa: B023
             size = sum(path.stat().st_size for path in paths)
             print(f"8 YAML files, density {density}: {writing:.3f} s, {size:,} bytes")
             for path in paths:

@@ -17,7 +17,6 @@ from dse.config import Config
 from dse.data import Dataset
 from dse.errors import InputError
 from dse.integer.network import IntegerNetwork
-from dse.integer.schema import network_state
 from dse.integer.shrink import shrink
 from dse.integer.simplify import simplify
 from dse.pareto import wilson
@@ -159,7 +158,7 @@ def _written(
     """The record of an outcome, its artefacts written into `scratch`."""
     packed = outcome.packed
     if outcome.network:
-        storage.write_yaml_models(network_state(outcome.network), scratch)
+        storage.write_yaml_models(outcome.network, scratch)
         (scratch / "model.bin").write_bytes(packed.data)
         manifest = storage.manifest(outcome.network, packed)
         (scratch / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy.typing as npt
 
 from dse.integer.layer import Layer
 from dse.integer.network import IntegerNetwork
+from dse.integer.nodes import AveragePool, Passing
 from dse.integer.requantize import MULTIPLIER_BITS
 
 Array = npt.NDArray[Any]
@@ -55,13 +57,11 @@ def network_state(network: IntegerNetwork) -> dict[str, Array]:
     `<layer>.weight` and `<layer>.bias` are the real values the integers stand for: what is
     deployed, not what training last held.
     """
-    last = network.layers[-1]
-    outputs = layer_values(network, last)
     state: dict[str, Array] = {
         "_ins": np.asarray(network.input_grid.scale),
         "_inz": np.asarray(network.input_grid.zero_point),
-        "_outs": outputs["outs"],
-        "_outz": outputs["outz"],
+        "_outs": _array(_output_scale(network), True),
+        "_outz": np.asarray(grid.zero_point if (grid := network.grids[network.output]) else 0),
     }
     for layer in network.layers:
         values = layer_values(network, layer)
@@ -70,6 +70,22 @@ def network_state(network: IntegerNetwork) -> dict[str, Array]:
         state[f"{layer.name}.bias"] = (values["bs"] * layer.bias).astype(np.float32)
         state.update({f"{layer.name}.{name}": value for name, value in values.items()})
     return state
+
+
+def _output_scale(network: IntegerNetwork) -> Any:
+    """What one step of the output stands for: of its grid, or of the accumulators it holds."""
+    grid = network.grids[network.output]
+    if grid:
+        return grid.scale
+    made_by = {node.name: node for node in network.nodes}
+    node = made_by[network.output]
+    while isinstance(node, Passing):
+        node = made_by[node.source]
+    source = network.grid_of(node.inputs[0])
+    if isinstance(node, Layer):
+        return node.weights.scale * source.scale
+    assert isinstance(node, AveragePool), "adds and concats write codes"
+    return source.scale / math.prod(node.kernel)
 
 
 def _array(value: Any, scalar: bool) -> Array:

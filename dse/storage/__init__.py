@@ -4,6 +4,7 @@ from dse.storage.checkpoint import save_quan_model, save_sparse_model
 from dse.storage.model_manifest import load, manifest
 from dse.storage.packed import PackedLayer, PackedModel, pack
 from dse.storage.saved import read_saved
+from dse.storage.yaml_network import load_network
 from dse.storage.yaml_read import LayerFile, ModelFile, load_model
 from dse.storage.yaml_state import load_state
 from dse.storage.yaml_write import write_yaml_models
@@ -15,6 +16,7 @@ __all__ = [
     "PackedModel",
     "load",
     "load_model",
+    "load_network",
     "load_state",
     "manifest",
     "pack",

@@ -79,6 +79,18 @@ class Fields:
             self.refuse(key, f"{'' if count is None else f'{count} '}integers from {low} up")
         return tuple(values)
 
+    def pair(self, key: str, low: int) -> tuple[int, int]:
+        """A list of two integers from `low` up, (y, x)."""
+        y, x = self.integers(key, low, count=2)
+        return y, x
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A list of strings."""
+        values = self.items(key)
+        if not all(isinstance(value, str) for value in values):
+            self.refuse(key, "a list of text")
+        return tuple(values)
+
     def number(self, key: str) -> float:
         """A finite real number."""
         value = self.get(key)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, assert_never
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -14,23 +14,26 @@ from dse.integer import (
     Add,
     AveragePool,
     Concat,
-    ConvGeometry,
     IntegerNetwork,
     IntegerWeights,
     Layer,
-    MaxPool,
     Node,
-    Requantizer,
-    Reshape,
-    Upsample,
 )
 from dse.storage.fields import Fields
+from dse.storage.graph import (
+    build_geometry,
+    build_node,
+    describe_geometry,
+    describe_grid,
+    describe_node,
+    describe_requantizer,
+    kind_of,
+    listed,
+)
 from dse.storage.packed import PackedModel, Unpacked, unpack
-from dse.storage.stream import StoredLayer
+from dse.storage.stream import StoredLayer, StoredStream
 
-VERSION = 1
-
-_KINDS = ("conv", "linear", "max_pool", "reshape")
+VERSION = 2
 
 
 def manifest(network: IntegerNetwork, packed: PackedModel) -> dict[str, Any]:
@@ -70,77 +73,31 @@ def _describe(
     return {
         "version": VERSION,
         "data": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
-        "input": {"shape": _list(network.input_shape), **_grid(network.input_grid)},
-        "nodes": [_node(node) for node in network.nodes],
+        "input": {"shape": listed(network.input_shape), **describe_grid(network.input_grid)},
+        "nodes": [describe_node(node) for node in network.nodes],
         "layers": [
             {**_layer(network, layer), "format": name, "packed_bits": bits}
             for layer, (name, bits) in zip(network.layers, stored, strict=True)
         ],
-        "output_shape": _list(network.shapes[network.output]),
+        "output_shape": listed(network.shapes[network.output]),
     }
-
-
-def _grid(grid: ActivationGrid) -> dict[str, Any]:
-    # int() and float(): numpy scalars pass the grid's own checks, but JSON refuses them
-    return {
-        "bits": int(grid.bits),
-        "zero_point": int(grid.zero_point),
-        "scale": float(grid.scale),
-    }
-
-
-def _node(node: Node) -> dict[str, Any]:
-    if isinstance(node, Add | AveragePool | Concat | Upsample):
-        raise InputError(f"{node.name}: {type(node).__name__} is not packed yet")
-    entry: dict[str, Any] = {"kind": _kind(node), "name": node.name, "source": node.source}
-    if isinstance(node, MaxPool):
-        entry |= {"kernel": _list(node.kernel), "stride": _list(node.stride)}
-        entry["padding"] = _list(node.padding)
-    elif isinstance(node, Reshape):
-        entry["shape"] = _list(node.shape)
-    return entry
-
-
-def _list(numbers: Iterable[int]) -> list[int]:
-    return [int(number) for number in numbers]
-
-
-def _kind(node: Layer | MaxPool | Reshape) -> str:
-    if isinstance(node, Layer):
-        return "linear" if node.geometry is None else "conv"
-    if isinstance(node, MaxPool):
-        return "max_pool"
-    if isinstance(node, Reshape):
-        return "reshape"
-    assert_never(node)
 
 
 def _layer(network: IntegerNetwork, layer: Layer) -> dict[str, Any]:
-    weights, geometry, requantizer = layer.weights, layer.geometry, layer.requantizer
-    entry: dict[str, Any] = {
+    weights = layer.weights
+    return {
         "name": layer.name,
-        "kind": _kind(layer),
-        "shape": _list(weights.shape),
+        "kind": kind_of(layer),
+        "shape": listed(weights.shape),
         "bits": int(weights.bits),
         "grid": "mid_rise" if weights.mid_rise else "affine",
         "zero_point": int(weights.zero_point),
         "scale": [float(scale) for scale in weights.scale],
-        "input": _grid(network.input_grid_of(layer)),
-        "output": None,
+        "shares": layer.shares,
+        "input": describe_grid(network.input_grid_of(layer)),
+        "output": describe_requantizer(layer.requantizer),
+        **describe_geometry(layer.geometry),
     }
-    if geometry is not None:
-        entry |= {"stride": _list(geometry.stride), "padding": _list(geometry.padding)}
-        entry |= {"dilation": _list(geometry.dilation), "groups": int(geometry.groups)}
-    if requantizer is not None:
-        entry["output"] = {
-            **_grid(requantizer.grid),
-            "low": int(requantizer.low),
-            "high": int(requantizer.high),
-            "leak": int(requantizer.leak),
-            "multiplier": requantizer.multiplier.tolist(),
-            "shift": requantizer.shift.tolist(),
-        }
-    return entry
 
 
 def _build(top: Fields, unpacked: Unpacked) -> IntegerNetwork:
@@ -149,26 +106,34 @@ def _build(top: Fields, unpacked: Unpacked) -> IntegerNetwork:
         raise InputError(
             f"manifest.layers: {len(entries)} layers, but the data holds {len(unpacked.layers)}"
         )
-    layers = iter(zip(entries, unpacked.layers, strict=True))
+    records = iter(unpacked.records)
+    layers: list[Layer] = []
+
+    def layer(name: str, source: str) -> Layer:
+        stored = next(records, None)
+        if not isinstance(stored, StoredLayer):
+            raise InputError(f"manifest.nodes: the data holds no layer where {name!r} stands")
+        shares = None if stored.owner is None else layers[stored.owner].name
+        layers.append(_build_layer((name, source, shares), entries[len(layers)], stored))
+        return layers[-1]
+
     nodes: list[Node] = []
-    for node in top.entries("nodes"):
-        kind, name, source = node.choice("kind", _KINDS), node.text("name"), node.text("source")
-        if kind == "max_pool":
-            kernel, stride = _pair(node, "kernel", 1), _pair(node, "stride", 1)
-            nodes.append(MaxPool(name, source, kernel, stride, _pair(node, "padding", 0)))
-        elif kind == "reshape":
-            nodes.append(Reshape(name, source, node.integers("shape", low=1)))
-        else:
-            entry, stored = next(layers, (None, None))
-            if entry is None or stored is None:
-                raise InputError(f"{node.place}: the data holds no more layers")
-            nodes.append(_build_layer(name, source, entry, stored))
+    for entry in top.entries("nodes"):
+        node = build_node(entry, layer)
+        nodes.append(node)
+        if isinstance(node, Add | Concat | AveragePool) and next(records, None) != StoredStream.of(
+            node
+        ):
+            raise InputError(f"{entry.place}: says other numbers than the packed model holds")
+    if next(records, None) is not None:
+        raise InputError("manifest.nodes: the data holds more nodes")
     entry = top.fields("input")
     grid = ActivationGrid(unpacked.input_bits, entry.number("scale"), unpacked.input_zero_point)
     return IntegerNetwork(entry.integers("shape", low=1), grid, tuple(nodes))
 
 
-def _build_layer(name: str, source: str, entry: Fields, stored: StoredLayer) -> Layer:
+def _build_layer(names: tuple[str, str, str | None], entry: Fields, stored: StoredLayer) -> Layer:
+    """The layer with its (name, source, owner of its weights)."""
     layout, output, requantizer = stored.layout, entry.optional("output"), None
     weights = IntegerWeights(
         values=stored.values,
@@ -178,23 +143,10 @@ def _build_layer(name: str, source: str, entry: Fields, stored: StoredLayer) -> 
         mid_rise=layout.mid_rise,
     )
     if stored.requantizer is not None and output is not None:
-        held = stored.requantizer
-        grid = ActivationGrid(held.bits, output.number("scale"), held.zero_point)
-        requantizer = Requantizer(held.multiplier, held.shift, grid, held.low, held.high, held.leak)
-    geometry = None
-    if len(layout.shape) == 4:
-        geometry = ConvGeometry(
-            stride=_pair(entry, "stride", 1),
-            padding=_pair(entry, "padding", 0),
-            dilation=_pair(entry, "dilation", 1),
-            groups=entry.integer("groups"),
-        )
-    return Layer(name, source, weights, stored.bias, requantizer, geometry)
-
-
-def _pair(entry: Fields, key: str, low: int) -> tuple[int, int]:
-    y, x = entry.integers(key, low, count=2)
-    return y, x
+        requantizer = stored.requantizer.with_scale(output.number("scale"))
+    geometry = build_geometry(entry) if len(layout.shape) == 4 else None
+    name, source, shares = names
+    return Layer(name, source, weights, stored.bias, requantizer, geometry, shares)
 
 
 def _require_equal(written: Any, found: Any, place: str) -> None:

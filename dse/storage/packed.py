@@ -8,21 +8,23 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from dse.errors import InputError
-from dse.integer import IntegerNetwork, Layer
+from dse.integer import Add, AveragePool, Concat, IntegerNetwork, Layer
 from dse.storage.bits import BitReader, BitWriter
 from dse.storage.formats import Format, select, sizes
 from dse.storage.layout import Layout
+from dse.storage.stored_requantizer import BITS_BITS, write_requantizer
 from dse.storage.stream import (
-    BITS_BITS,
     StoredLayer,
-    read_layer,
+    StoredStream,
+    read_record,
     write_bias,
     write_header,
-    write_requantizer,
+    write_shared_header,
+    write_stream,
 )
 
 MAGIC = b"DSE"
-VERSION = 1
+VERSION = 2
 _PREFIX = MAGIC + bytes([VERSION])
 _CRC_BYTES = 4
 
@@ -32,7 +34,8 @@ class PackedLayer:
     """What one layer takes in a packed model, in bits.
 
     `packed_bits` are its weights with their indices in `format`; `sizes` is the same number for
-    every format that was allowed and can represent the layer, in registry order.
+    every format that was allowed and can represent the layer, in registry order. A layer that
+    shares the weights of another has the other's format and takes no bits for them.
     """
 
     name: str
@@ -46,10 +49,14 @@ class PackedLayer:
 
 @dataclass(frozen=True)
 class PackedModel:
-    """`data` is the file: header, weights with indices, biases, requantization parameters."""
+    """`data` is the file: header, weights with indices, biases, requantization parameters.
+
+    `stream_bits` is what adds, concats and average pools take: their requantization.
+    """
 
     data: bytes
     layers: tuple[PackedLayer, ...]
+    stream_bits: int = 0
 
     @property
     def memory_bytes(self) -> int:
@@ -67,7 +74,8 @@ class PackedModel:
         parts = {
             "weights": sum(layer.packed_bits for layer in self.layers),
             "biases": sum(layer.bias_bits for layer in self.layers),
-            "requantization": sum(layer.requantizer_bits for layer in self.layers),
+            "requantization": sum(layer.requantizer_bits for layer in self.layers)
+            + self.stream_bits,
         }
         return {**parts, "header": 8 * len(self.data) - sum(parts.values())}
 
@@ -78,7 +86,12 @@ class Unpacked:
 
     input_bits: int
     input_zero_point: int
-    layers: tuple[StoredLayer, ...]
+    records: tuple[StoredLayer | StoredStream, ...]
+
+    @property
+    def layers(self) -> tuple[StoredLayer, ...]:
+        """The layers among the records."""
+        return tuple(record for record in self.records if isinstance(record, StoredLayer))
 
 
 def pack(network: IntegerNetwork, formats: Sequence[str]) -> PackedModel:
@@ -90,11 +103,23 @@ def pack(network: IntegerNetwork, formats: Sequence[str]) -> PackedModel:
     writer = BitWriter()
     writer.integer(network.input_grid.bits - 1, BITS_BITS)
     writer.integer(network.input_grid.zero_point, network.input_grid.bits)
-    writer.gamma(len(network.layers) + 1)  # + 1: the code has no zero, a network may
-    layers = tuple(_pack_layer(writer, layer, allowed) for layer in network.layers)
+    nodes = [node for node in network.nodes if isinstance(node, Layer | Add | Concat | AveragePool)]
+    writer.gamma(len(nodes) + 1)  # + 1: the code has no zero, a network may
+    layers: list[PackedLayer] = []
+    stream_bits = 0
+    for node in nodes:
+        start = writer.length
+        if not isinstance(node, Layer):
+            write_stream(writer, node)
+            stream_bits += writer.length - start
+        elif node.shares is None:
+            layers.append(_pack_layer(writer, node, allowed))
+        else:
+            owner = [layer.name for layer in layers].index(node.shares)
+            layers.append(_pack_shared(writer, node, owner, layers[owner]))
     stream = writer.to_bytes()
     checksum = zlib.crc32(stream).to_bytes(_CRC_BYTES, "big")
-    return PackedModel(_PREFIX + checksum + stream, layers)
+    return PackedModel(_PREFIX + checksum + stream, tuple(layers), stream_bits)
 
 
 def smallest_format(layer_sizes: Mapping[str, int]) -> str:
@@ -115,12 +140,15 @@ def unpack(data: bytes) -> Unpacked:
     try:
         bits = reader.integer(BITS_BITS) + 1
         zero_point = reader.integer(bits)
-        layers = tuple(read_layer(reader) for _ in range(reader.gamma() - 1))
+        records: list[StoredLayer | StoredStream] = []
+        for _ in range(reader.gamma() - 1):
+            before = [record for record in records if isinstance(record, StoredLayer)]
+            records.append(read_record(reader, before))
         if reader.remaining > 7 or reader.bits(reader.remaining).any():
             raise ValueError("bits are left over")
     except ValueError as error:
         raise InputError(f"packed model: malformed ({error})") from error
-    return Unpacked(bits, zero_point, layers)
+    return Unpacked(bits, zero_point, tuple(records))
 
 
 def _pack_layer(writer: BitWriter, layer: Layer, allowed: Mapping[str, Format]) -> PackedLayer:
@@ -140,7 +168,20 @@ def _pack_layer(writer: BitWriter, layer: Layer, allowed: Mapping[str, Format]) 
     marks.append(writer.length)
     write_bias(writer, layer.bias)
     marks.append(writer.length)
-    write_requantizer(writer, layer)
+    write_requantizer(writer, layer.requantizer)
     marks.append(writer.length)
     header, packed, bias, requantizer = (end - start for start, end in pairwise(marks))
     return PackedLayer(layer.name, name, packed, layer_sizes, bias, requantizer, header)
+
+
+def _pack_shared(writer: BitWriter, layer: Layer, owner: int, weights: PackedLayer) -> PackedLayer:
+    marks = [writer.length]
+    write_shared_header(writer, owner)
+    marks.append(writer.length)
+    write_bias(writer, layer.bias)
+    marks.append(writer.length)
+    write_requantizer(writer, layer.requantizer)
+    marks.append(writer.length)
+    header, bias, requantizer = (end - start for start, end in pairwise(marks))
+    sizes = {weights.format: 0}
+    return PackedLayer(layer.name, weights.format, 0, sizes, bias, requantizer, header)

@@ -1,49 +1,49 @@
-"""How one layer stands in a packed model's bit stream: written here, read back here."""
+"""How the nodes of a network stand in a packed model's bit stream: written here, read back here.
+
+A record starts with its kind. Nodes without numbers, such as max pools, have none.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from dse.integer import Layer, Requantizer
+from dse.integer import Add, AveragePool, Concat
 from dse.integer.grid import IntArray
-from dse.integer.requantize import MIN_SHIFT, MULTIPLIER_BITS
+from dse.integer.requantize import MULTIPLIER_BITS
 from dse.storage.bits import BitReader, BitWriter, ceil_lg
 from dse.storage.encoded import Encoded
 from dse.storage.formats import Format, registry
 from dse.storage.layout import Layout
+from dse.storage.stored_requantizer import (
+    BITS_BITS,
+    StoredRequantizer,
+    read_requantizer,
+    write_requantizer,
+)
 
 IDENTIFIER_BITS = 4
-LEAK_BITS = 4
-BITS_BITS = 4  # a width of 1..16 bits, stored less one
 BIAS_WIDTH_BITS = 6
-SHIFT_BITS = 7  # MIN_SHIFT..MAX_SHIFT, stored less MIN_SHIFT
-SHIFT_SPREAD_BITS = 3
 
 MAX_WEIGHTS = 1 << 30
 """Per layer; a shape beyond is not a network's, and would only exhaust memory."""
 
-_LEADING = 1 << (MULTIPLIER_BITS - 1)  # the top bit of every multiplier is set: not stored
+LAYER, ADD, SHARED_LAYER, CONCAT, AVERAGE_POOL = 1, 2, 3, 4, 5
+"""Kinds of records, in Elias' gamma code: a layer takes one bit."""
 
-
-@dataclass(frozen=True)
-class StoredRequantizer:
-    """A requantizer without its output's real scale. Shapes as in `Requantizer`."""
-
-    multiplier: IntArray
-    shift: IntArray
-    bits: int
-    zero_point: int
-    low: int
-    high: int
-    leak: int
+Stream = Add | Concat | AveragePool
+"""Nodes without weights that have numbers of their own."""
 
 
 @dataclass(frozen=True)
 class StoredLayer:
-    """One layer as read from a packed model: every integer, no real scale and no name."""
+    """One layer as read from a packed model: every integer, no real scale and no name.
+
+    `owner` is the index of the layer whose weights these are, None for its own.
+    """
 
     layout: Layout
     format: str
@@ -51,10 +51,29 @@ class StoredLayer:
     values: npt.NDArray[np.int32]
     bias: IntArray
     requantizer: StoredRequantizer | None
+    owner: int | None = None
+
+
+@dataclass(frozen=True)
+class StoredStream:
+    """The numbers of a node without weights; `multipliers` are those of an add."""
+
+    kind: int
+    multipliers: tuple[int, ...]
+    requantizers: tuple[StoredRequantizer | None, ...]
+
+    @classmethod
+    def of(cls, node: Stream) -> StoredStream:
+        """What is stored of `node`."""
+        multipliers = node.multipliers if isinstance(node, Add) else ()
+        held = node.requantizers if isinstance(node, Concat) else (node.requantizer,)
+        stored = tuple(None if r is None else StoredRequantizer.of(r) for r in held)
+        return cls(_kind(node), multipliers, stored)
 
 
 def write_header(writer: BitWriter, layout: Layout, module: Format, encoded: Encoded) -> None:
     """Shape, grid, format, and what the format needs to be decoded."""
+    writer.gamma(LAYER)
     writer.integer(len(layout.shape) == 4, 1)
     for dim in layout.shape:
         writer.gamma(dim)
@@ -68,6 +87,12 @@ def write_header(writer: BitWriter, layout: Layout, module: Format, encoded: Enc
     writer.integer(encoded.parameter, module.PARAMETER_BITS)
 
 
+def write_shared_header(writer: BitWriter, owner: int) -> None:
+    """Which layer's weights these are, counted from 0."""
+    writer.gamma(SHARED_LAYER)
+    writer.gamma(owner + 1)
+
+
 def write_bias(writer: BitWriter, bias: IntArray) -> None:
     """The smallest two's complement width that holds every bias, then the biases."""
     highest = int(np.maximum(bias, -bias - 1).max())
@@ -76,62 +101,48 @@ def write_bias(writer: BitWriter, bias: IntArray) -> None:
     writer.integers(bias & ((1 << width) - 1), width)
 
 
-def write_requantizer(writer: BitWriter, layer: Layer) -> None:
-    """Output grid, then multiplier and shift per tensor or per row; one 0 bit where there is none.
-
-    Shifts of the rows of one layer lie close together, so rows store their distance to the
-    smallest: 2-3 bits instead of 7.
-    """
-    requantizer = layer.requantizer
-    writer.integer(requantizer is not None, 1)
-    if requantizer is None:
+def write_stream(writer: BitWriter, node: Stream) -> None:
+    """Number of sources, an add's multipliers, the requantizers."""
+    writer.gamma(_kind(node))
+    if isinstance(node, AveragePool):
+        write_requantizer(writer, node.requantizer)
         return
-    per_row = len(requantizer.multiplier) > 1
-    if per_row and len(requantizer.multiplier) != layer.rows:
-        raise ValueError(
-            f"{layer.name}: {len(requantizer.multiplier)} multipliers, not {layer.rows}"
-        )
-    writer.integer(requantizer.grid.bits - 1, BITS_BITS)
-    writer.integer(requantizer.grid.zero_point, requantizer.grid.bits)
-    _write_clamp(writer, requantizer)
-    writer.integer(per_row, 1)
-    writer.integers(requantizer.multiplier - _LEADING, MULTIPLIER_BITS - 1)
-    smallest = int(requantizer.shift.min())
-    writer.integer(smallest - MIN_SHIFT, SHIFT_BITS)
-    if per_row:
-        width = int(requantizer.shift.max() - smallest).bit_length()
-        writer.integer(width, SHIFT_SPREAD_BITS)
-        writer.integers(requantizer.shift - smallest, width)
+    writer.gamma(len(node.sources))
+    if isinstance(node, Add):
+        writer.integers(np.array(node.multipliers), MULTIPLIER_BITS)
+        write_requantizer(writer, node.requantizer)
+        return
+    for requantizer in node.requantizers:
+        write_requantizer(writer, requantizer)
 
 
-def _write_clamp(writer: BitWriter, requantizer: Requantizer) -> None:
-    """1 for ReLU, 00 for no nonlinearity, else 01, the ends of the clamp and the leak."""
-    bits, zero_point = requantizer.grid.bits, requantizer.grid.zero_point
-    ends = (requantizer.low, requantizer.high, requantizer.leak)
-    if ends == _clamp_of(True, bits, zero_point):
-        writer.integer(1, 1)
-    elif ends == _clamp_of(False, bits, zero_point):
-        writer.integer(0, 2)
-    else:
-        writer.integer(1, 2)
-        writer.integer(requantizer.low, bits)
-        writer.integer(requantizer.high, bits)
-        writer.integer(requantizer.leak, LEAK_BITS)
+def read_record(reader: BitReader, layers: Sequence[StoredLayer]) -> StoredLayer | StoredStream:
+    """The next record; `layers` are those before it. Raises ValueError when there is none."""
+    kind = reader.gamma()
+    if kind == LAYER:
+        return _read_layer(reader)
+    if kind == SHARED_LAYER:
+        return _read_shared(reader, layers)
+    if kind == AVERAGE_POOL:
+        return StoredStream(kind, (), (read_requantizer(reader, 1),))
+    if kind not in (ADD, CONCAT):
+        raise ValueError(f"no kind of node has the number {kind}")
+    count = reader.gamma()
+    if kind == ADD:
+        multipliers = tuple(reader.integers(count, MULTIPLIER_BITS).tolist())
+        return StoredStream(kind, multipliers, (read_requantizer(reader, 1),))
+    if count > reader.remaining:
+        raise ValueError(f"{count} sources expected, but only {reader.remaining} bits are left")
+    return StoredStream(kind, (), tuple(read_requantizer(reader, 1) for _ in range(count)))
 
 
-def _read_clamp(reader: BitReader, bits: int, zero_point: int) -> tuple[int, int, int]:
-    relu = bool(reader.integer(1))
-    if relu or not reader.integer(1):
-        return _clamp_of(relu, bits, zero_point)
-    return reader.integer(bits), reader.integer(bits), reader.integer(LEAK_BITS)
+def _kind(node: Stream) -> int:
+    if isinstance(node, Add):
+        return ADD
+    return CONCAT if isinstance(node, Concat) else AVERAGE_POOL
 
 
-def _clamp_of(relu: bool, bits: int, zero_point: int) -> tuple[int, int, int]:
-    return (zero_point if relu else 0, (1 << bits) - 1, 0)
-
-
-def read_layer(reader: BitReader) -> StoredLayer:
-    """The next layer. Raises ValueError when the bits are not a layer."""
+def _read_layer(reader: BitReader) -> StoredLayer:
     dimensions = 4 if reader.integer(1) else 2
     shape = tuple(reader.gamma() for _ in range(dimensions))
     bits = reader.integer(BITS_BITS) + 1
@@ -146,7 +157,17 @@ def read_layer(reader: BitReader) -> StoredLayer:
     values = module.decode(reader, layout, count, parameter)
     packed_bits = reader.position - start
     bias = _read_bias(reader, layout.rows)
-    return StoredLayer(layout, name, packed_bits, values, bias, _read_requantizer(reader, layout))
+    requantizer = read_requantizer(reader, layout.rows)
+    return StoredLayer(layout, name, packed_bits, values, bias, requantizer)
+
+
+def _read_shared(reader: BitReader, layers: Sequence[StoredLayer]) -> StoredLayer:
+    owner = reader.gamma() - 1
+    if owner >= len(layers) or layers[owner].owner is not None:
+        raise ValueError(f"layer {owner}, whose weights are shared, has none of its own")
+    bias = _read_bias(reader, layers[owner].layout.rows)
+    requantizer = read_requantizer(reader, layers[owner].layout.rows)
+    return replace(layers[owner], packed_bits=0, bias=bias, requantizer=requantizer, owner=owner)
 
 
 def _format(identifier: int) -> tuple[str, Format]:
@@ -161,18 +182,3 @@ def _read_bias(reader: BitReader, rows: int) -> IntArray:
     codes = reader.integers(rows, width)
     sign = (1 << width) >> 1
     return (codes ^ sign) - sign
-
-
-def _read_requantizer(reader: BitReader, layout: Layout) -> StoredRequantizer | None:
-    if not reader.integer(1):
-        return None
-    bits = reader.integer(BITS_BITS) + 1
-    zero_point = reader.integer(bits)
-    clamp = _read_clamp(reader, bits, zero_point)
-    per_row = bool(reader.integer(1))
-    count = layout.rows if per_row else 1
-    multiplier = reader.integers(count, MULTIPLIER_BITS - 1) + _LEADING
-    smallest = reader.integer(SHIFT_BITS) + MIN_SHIFT
-    width = reader.integer(SHIFT_SPREAD_BITS) if per_row else 0
-    shift = reader.integers(count, width) + smallest
-    return StoredRequantizer(multiplier, shift, bits, zero_point, *clamp)

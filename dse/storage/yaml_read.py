@@ -60,11 +60,15 @@ class LayerFile:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A YAML model. `scalars` (ins, inz, outs, outz) is empty in float files."""
+    """A YAML model. `scalars` (ins, inz, outs, outz) is empty in float files.
+
+    `graph` is what the file says about how its layers are joined, if anything.
+    """
 
     head: str
     scalars: Mapping[str, Array]
     layers: tuple[LayerFile, ...]
+    graph: Fields | None = None
 
 
 def load_model(path: str | PathLike[str]) -> ModelFile:
@@ -95,7 +99,8 @@ def load_model(path: str | PathLike[str]) -> ModelFile:
     if head == FLOAT_HEAD:
         return ModelFile(head, {}, tuple(_float_layer(layer) for layer in layers))
     scalars = {key: _scalar(top, key) for key in MODEL_SCALARS}
-    return ModelFile(head, scalars, tuple(_integer_layer(layer) for layer in layers))
+    graph = top.fields("graph") if "graph" in top.content else None
+    return ModelFile(head, scalars, tuple(_integer_layer(layer) for layer in layers), graph)
 
 
 def _hostile(text: bytes) -> str | None:

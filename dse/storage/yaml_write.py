@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from dse.storage.model_state import LAYER_SCALARS, LayerState, ModelState, State, read_state
+from dse.integer import IntegerNetwork
+from dse.integer.schema import network_state
+from dse.storage.graph import describe_network
+from dse.storage.model_state import LAYER_SCALARS, LayerState, ModelState, read_state
 
 Form = Literal["dense", "coo", "csr", "csc"]
 FORMS: tuple[Form, ...] = ("dense", "coo", "csr", "csc")
@@ -31,19 +34,19 @@ _POINTLESS = re.compile(r"(?<![\d.])(\d)e")
 _LINE = re.compile(r"(.{96}[^ ]*) ")
 
 
-def write_yaml_models(state: State, folder: Path) -> tuple[Path, ...]:
-    """Write all eight YAML files of the model in `state` into `folder`; returns their paths.
+def write_yaml_models(network: IntegerNetwork, folder: Path) -> tuple[Path, ...]:
+    """Write all eight YAML files of `network` into `folder`; returns their paths.
 
-    `model_float.yml` and `model_int.yml` are dense, `model_float_coo.yml` and so on sparse.
-    Raises InputError when `state` is not that of a quantized network.
+    `model_float.yml` and `model_int.yml` are dense, `model_float_coo.yml` and so on sparse. The
+    integer files hold the graph, too: each of them is the whole network.
     """
-    model = read_state(state, "model state")
+    model, graph = read_state(network_state(network), "network"), describe_network(network)
     paths = []
     for form in FORMS:
         ending = "" if form == "dense" else f"_{form}"
         for kind, text in (
             ("float", float_document(model, form)),
-            ("int", integer_document(model, form)),
+            ("int", integer_document(model, form, graph=graph)),
         ):
             paths.append(folder / f"model_{kind}{ending}.yml")
             paths[-1].write_text(text, encoding="utf-8")
@@ -61,12 +64,22 @@ def float_document(model: ModelState, form: Form) -> str:
     return lines.text()
 
 
-def integer_document(model: ModelState, form: Form, binary: bool = False) -> str:
-    """YAML of the codes and scales; sparse forms hold what differs from the zero point."""
+def integer_document(
+    model: ModelState,
+    form: Form,
+    binary: bool = False,
+    graph: Mapping[str, Any] | None = None,
+) -> str:
+    """YAML of the codes and scales; sparse forms hold what differs from the zero point.
+
+    `graph` is that of `describe_network`, for a model that is known as a network.
+    """
     lines = _Lines(form, binary)
     lines.head(INTEGER_HEAD)
     for key, value in model.scalars.items():
         lines.entry(key, value)
+    if graph is not None:
+        lines.graph(graph)
     for layer in model.layers:
         _integer_layer(lines, layer)
     return lines.text()
@@ -102,6 +115,16 @@ class _Lines:
     def head(self, head: str) -> None:
         """The top keys that say what the file is."""
         self._lines += [f"head: {head}", f"form: {self._form}"]
+
+    def graph(self, graph: Mapping[str, Any]) -> None:
+        """The graph, one node on a line."""
+        self._lines.append("graph:")
+        for key, value in graph.items():
+            if key == "nodes":
+                self._lines.append("  nodes:")
+                self._lines += [_wrapped(f"  - {_flow_value(node)}") for node in value]
+            else:
+                self._lines.append(f"  {key}: {_flow_value(value)}")
 
     def layer(self, name: str) -> None:
         """Begin a layer."""
@@ -174,11 +197,28 @@ def _flow(array: Array) -> str:
     if array.dtype.kind == "b":
         text = json.dumps(values)
     elif array.dtype.kind == "f":
-        text = _POINTLESS.sub(r"\1.0e", repr(values))
-        text = text.replace("inf", ".inf").replace("nan", ".nan")
+        text = _real(repr(values))
     else:
         text = repr(values)
+    return _wrapped(text)
+
+
+def _real(text: str) -> str:
+    return _POINTLESS.sub(r"\1.0e", text).replace("inf", ".inf").replace("nan", ".nan")
+
+
+def _wrapped(text: str) -> str:
     return _LINE.sub(r"\1\n      ", text)
+
+
+def _flow_value(value: Any) -> str:
+    """Plain JSON types in flow style; JSON itself, but for floats."""
+    if isinstance(value, Mapping):
+        pairs = (f"{key}: {_flow_value(item)}" for key, item in value.items())
+        return "{" + ", ".join(pairs) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_flow_value, value)) + "]"
+    return _real(repr(value)) if isinstance(value, float) else json.dumps(value)
 
 
 def _packed(array: Array) -> list[str]:

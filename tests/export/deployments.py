@@ -53,7 +53,9 @@ def lively(seed: int, bits: int, mid_rise: bool = False, density: float = 0.6) -
         per_row = np.moveaxis(sums, 1, 0).reshape(shape[0], -1)
         step = 4 * np.maximum(per_row.std(axis=1), 1) / (top + 1)  # accumulators per code
         bias = np.round((top / 2 - grid.zero_point) * step - per_row.mean(axis=1)).astype(np.int64)
-        requantizer = Requantizer.from_scales(grid.scale / step, grid, rng.choice([LINEAR, RELU]))
+        requantizer = Requantizer.from_scales(
+            grid.scale / step, grid, RELU if rng.random() < 0.5 else LINEAR
+        )
         last = name == "fc2"
         nodes.append(Layer(name, source, weights, bias, None if last else requantizer, geometry))
 

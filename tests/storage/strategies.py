@@ -18,6 +18,7 @@ from dse.integer import (
     Requantizer,
     Reshape,
 )
+from tests.integer.graphs import graphs
 
 LENET5_SHAPES = ((6, 1, 5, 5), (16, 6, 5, 5), (120, 16, 5, 5), (84, 120), (10, 84))
 
@@ -114,8 +115,8 @@ def random_network(seed: int) -> IntegerNetwork:
 
 
 def networks() -> st.SearchStrategy[IntegerNetwork]:
-    """Random networks."""
-    return st.integers(0, 2**32 - 1).map(random_network)
+    """Random networks, chains and graphs."""
+    return st.one_of(st.integers(0, 2**32 - 1).map(random_network), graphs())
 
 
 def lenet5(bits: int, density: float, seed: int = 0) -> IntegerNetwork:

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dse.errors import InputError
-from dse.storage import load_model, write_yaml_models
+from dse.storage import load_model, load_network, write_yaml_models
 
-from .states import model_state
+from .strategies import random_network
 
 
 def nested(levels: int, style: str) -> str:
@@ -63,9 +63,7 @@ def test_a_file_too_large_to_parse_is_refused_unread(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """Every kind of file of a small network."""
-    paths = write_yaml_models(
-        model_state({"conv": (2, 1, 2, 2), "fc": (2, 3)}, False), tmp_path_factory.mktemp("whole")
-    )
+    paths = write_yaml_models(random_network(0), tmp_path_factory.mktemp("whole"))
     return {path.name: path.read_bytes() for path in paths}
 
 
@@ -84,5 +82,6 @@ def test_any_mutation_is_read_or_refused(
     path.write_bytes(bytes(text))
     try:
         load_model(path)
+        load_network(path)
     except InputError:
         return

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 
 from dse.errors import InputError
-from dse.integer import ActivationGrid, IntegerNetwork, IntegerWeights, Layer, Requantizer
+from dse.integer import (
+    ActivationGrid,
+    Add,
+    AveragePool,
+    Concat,
+    ConvGeometry,
+    IntegerNetwork,
+    IntegerWeights,
+    Layer,
+    Requantizer,
+)
 from dse.storage import formats
 from dse.storage.packed import pack, unpack
 
@@ -37,8 +48,10 @@ def test_parts_sum_to_the_file(network: IntegerNetwork) -> None:
         for layer in packed.layers
     )
     grid = 4 + network.input_grid.bits
-    count = 2 * (len(packed.layers) + 1).bit_length() - 1
-    assert packed.memory_bytes == 8 + -(-(grid + count + in_layers) // 8)
+    with_numbers = [n for n in network.nodes if isinstance(n, Layer | Add | Concat | AveragePool)]
+    count = 2 * (len(with_numbers) + 1).bit_length() - 1
+    total = grid + count + in_layers + packed.stream_bits
+    assert packed.memory_bytes == 8 + -(-total // 8)
 
 
 @settings(deadline=None)
@@ -71,7 +84,8 @@ def test_a_file_derived_by_hand() -> None:
     stream = "".join(
         (
             "0001 01",  # input: 2 bits, zero point 1
-            "010",  # one layer: gamma code of 2
+            "010",  # one node: gamma code of 2
+            "1",  # a layer
             "0 010 011",  # linear, 2 rows, 3 columns
             "0010 0 100",  # 3 bits, affine, zero point 4
             "0010 010",  # csr, 2 entries in ceil(lg 7) = 3 bits
@@ -85,9 +99,9 @@ def test_a_file_derived_by_hand() -> None:
     ).replace(" ", "")
     padded = stream.ljust(-(-len(stream) // 8) * 8, "0")
     body = int(padded, 2).to_bytes(len(padded) // 8, "big")
-    assert b"DSE\x01" + zlib.crc32(body).to_bytes(4, "big") + body == packed.data
+    assert b"DSE\x02" + zlib.crc32(body).to_bytes(4, "big") + body == packed.data
     (layer,) = packed.layers
-    assert (layer.header_bits, layer.packed_bits) == (22, 16)
+    assert (layer.header_bits, layer.packed_bits) == (23, 16)
     assert (layer.bias_bits, layer.requantizer_bits) == (14, 30)
 
 
@@ -109,7 +123,41 @@ def test_rows_share_the_high_bits_of_their_shifts() -> None:
     assert packed.layers[0].requantizer_bits == 1 + 1 + 4 + 4 + 1 + 2 * 14 + 7 + 3 + 2 * 2
     stored = unpack(packed.data).layers[0].requantizer
     assert stored is not None
-    assert (stored.multiplier.tolist(), stored.shift.tolist()) == (multiplier.tolist(), [20, 23])
+    assert (stored.multiplier, stored.shift) == (tuple(multiplier.tolist()), (20, 23))
+
+
+def test_a_joining_graph_derived_by_hand() -> None:
+    weights = IntegerWeights(np.array([[[[1]]]], dtype=np.int32), 1, 0, np.ones(1))
+    grid = ActivationGrid(2, 1.0, 1)
+    halving = Requantizer(np.array([1 << 14]), np.array([15]), grid, 1, 2, leak=3)
+    zeros = np.zeros(1, dtype=np.int64)
+    first = Layer("a", "input", weights, zeros, halving, ConvGeometry())
+    again = replace(first, name="b", source="a", shares="a", requantizer=None)
+    add = Add("s", ("input", "a"), (1 << 14, 3), halving)
+    concat = Concat("c", ("s", "input"), (None, halving))
+    mean = AveragePool("m", "c", (1, 1), (1, 1), (0, 0), None)
+    network = IntegerNetwork((1, 1, 1), grid, (first, add, concat, mean, again))
+    packed = pack(network, ["dense"])
+    numbers = "1 0001 01 01 01 10 0011 0" + "0" * 14 + "0010111"  # clamp 1..2, leak 3, shift 15 + 8
+    stream = "".join(
+        (
+            "0001 01",  # input
+            "00110",  # five nodes: gamma code of 6
+            "1  1 1 1 1 1  0000 0 0  0000  1  000000",  # layer, 1 bit, zero 0, dense, code 1
+            numbers,
+            "010 010 100000000000000 000000000000011",  # add, two sources, multipliers 2^14 and 3
+            numbers,
+            "00100 010 0",  # concat, two sources, the first free
+            numbers,
+            "00101 0",  # average pool without requantizer
+            "011 1 000000 0",  # shared layer, owner 0, no bias, accumulators
+        )
+    ).replace(" ", "")
+    body = int(stream.ljust(-(-len(stream) // 8) * 8, "0"), 2).to_bytes(-(-len(stream) // 8), "big")
+    assert body == packed.data[8:]
+    shared = packed.layers[1]
+    assert (shared.packed_bits, shared.header_bits, shared.bias_bits) == (0, 4, 6)
+    assert packed.memory_bits["weights"] == 1
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -142,7 +190,7 @@ def test_nonsense_with_a_valid_checksum_is_refused() -> None:
         # 11 leading bits: an input grid of 2 bits and one layer; the rest is random
         stream = bytes([0b00010101, 0b00000000 | stream[0] & 31]) + stream[1:]
         with pytest.raises(InputError, match="malformed"):
-            unpack(b"DSE\x01" + zlib.crc32(stream).to_bytes(4, "big") + stream)
+            unpack(b"DSE\x02" + zlib.crc32(stream).to_bytes(4, "big") + stream)
         refused += 1
     assert refused == 199
 

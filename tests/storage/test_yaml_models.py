@@ -16,6 +16,7 @@ from dse.storage.model_state import LAYER_SCALARS, read_state
 from dse.storage.yaml_write import FORMS, Form, float_document, integer_document
 
 from .states import model_state
+from .strategies import lenet5
 
 SMALL = {"block1.conv": (3, 2, 2, 3), "fc": (2, 5)}
 
@@ -154,7 +155,7 @@ def test_binary_tensors_are_small() -> None:
 
 
 def test_all_eight_files(tmp_path: Path) -> None:
-    paths = write_yaml_models(model_state(), tmp_path)
+    paths = write_yaml_models(lenet5(8, density=0.3), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in paths)
     assert {path.name for path in paths} == {
         f"model_{kind}{ending}.yml"

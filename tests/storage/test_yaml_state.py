@@ -51,10 +51,10 @@ def test_the_network_computes_the_files_integers(
 
 def test_unnamed_layers_take_the_names_given(quantized: LeNet5, tmp_path: Path) -> None:
     path = written(quantized, tmp_path, "coo")
-    content = yaml.safe_load(path.read_text())
+    content = yaml.load(path.read_text(), yaml.CSafeLoader)
     for layer in content["layers"]:
         layer["name"] = ""
-    path.write_text(yaml.safe_dump(content))
+    path.write_text(yaml.dump(content, Dumper=yaml.CSafeDumper))
     with pytest.raises(InputError, match="holds 5 layers, some unnamed"):
         storage.load_state(path)
     other = LeNet5(8)

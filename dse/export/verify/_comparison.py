@@ -13,6 +13,7 @@ from dse.integer import IntegerNetwork, Layer
 from dse.integer.grid import IntArray
 from dse.integer.network import INPUT
 from dse.integer.reference import evaluate
+from dse.storage.graph import describe_node
 from dse.storage.yaml_write import Array
 
 BATCH = 200
@@ -72,8 +73,12 @@ def compare_networks(finding: Finding, deployment: Deployment, read: IntegerNetw
 
     Where only later logits differ, the image that differs is traced to name its layer.
     """
-    for layer, other in zip(deployment.network.layers, read.layers, strict=True):
-        _compare_layers(finding, layer, other)
+    for node, other in zip(deployment.network.nodes, read.nodes, strict=True):
+        if isinstance(node, Layer) and isinstance(other, Layer):
+            _compare_layers(finding, node, other)
+        finding.values += 1
+        if describe_node(node) != describe_node(other):
+            finding.fail(f"node {node.name}: is {describe_node(other)}")
     if finding.mismatches:
         return
     codes = deployment.codes
@@ -108,7 +113,7 @@ def _compare_layers(finding: Finding, layer: Layer, other: Layer) -> None:
     elif one is not None and two is not None:
         finding.compare(f"{place}, multiplier", one.multiplier, two.multiplier)
         finding.compare(f"{place}, shift", one.shift, two.shift)
-        ends = [np.array([r.low, r.high, r.grid.zero_point]) for r in (one, two)]
+        ends = [np.array([r.low, r.high, r.leak, r.grid.zero_point]) for r in (one, two)]
         finding.compare(f"{place}, clamp and zero point", *ends)
 
 
