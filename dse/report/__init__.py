@@ -25,5 +25,5 @@ def write_report(folder: StudyFolder) -> None:
     """
     results = read_results(folder)
     write_tables_of(folder, results)
-    drawings = write_figures(folder, results)
-    write_page(folder, results, drawings["pareto"])
+    write_figures(folder, results)
+    write_page(folder, results)

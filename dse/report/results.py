@@ -11,8 +11,17 @@ from typing import Any
 import yaml
 
 from dse.errors import InputError
-from dse.study.folder import Reference, StudyFolder, TestScore, TrialRecord, front_of
+from dse.study.folder import (
+    LayerSensitivity,
+    Reference,
+    StudyFolder,
+    TestScore,
+    Timing,
+    TrialRecord,
+    front_of,
+)
 
+STATES = ("complete", "infeasible", "failed")
 STUDY_KEYS = ("name", "model", "device", "dataset", "dataset_used", "layer_names")
 
 
@@ -50,16 +59,30 @@ class Results:
     """Everything a report shows.
 
     `layer_names` is in the network's order, `trials` by number, `front` by memory ascending,
-    `tests` by number of the front's trials that were scored on test.
+    `tests` by number of the front's trials that were scored on test, `timings` by number where
+    known, `sensitivity` by layer where it was measured. `study` is the parsed study file.
     """
 
     heading: Heading
     study_text: str
+    study: Mapping[str, Any]
     layer_names: tuple[str, ...]
     trials: tuple[TrialRecord, ...]
     front: tuple[TrialRecord, ...]
     tests: Mapping[int, TestScore]
     references: tuple[Reference, ...]
+    timings: Mapping[int, Timing]
+    sensitivity: Mapping[str, LayerSensitivity]
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        """The states trials can end in, those of STATES first, then any other there is."""
+        return tuple(dict.fromkeys((*STATES, *(record.state for record in self.trials))))
+
+    @property
+    def baseline(self) -> Reference | None:
+        """The dense float network, None before it was scored."""
+        return next((item for item in self.references if item.name.startswith("dense")), None)
 
     def with_state(self, state: str) -> list[TrialRecord]:
         """The trials in `state`, by number."""
@@ -86,11 +109,18 @@ def read_results(folder: StudyFolder) -> Results:
     return Results(
         heading=_heading(study),
         study_text=study_text,
+        study=study,
         layer_names=layer_names,
         trials=trials,
         front=front,
         tests=_read_tests(folder, front),
         references=_read_references(folder),
+        timings={
+            record.number: timing
+            for record in trials
+            if (timing := folder.read_timing(record.number)) is not None
+        },
+        sensitivity=folder.read_sensitivity(),
     )
 
 
