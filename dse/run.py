@@ -115,10 +115,11 @@ def _dry_run(spec: StudySpec, folder: StudyFolder, console: Console) -> int:
     console.print(f"study {spec.name}: {spec.model} on {spec.dataset.name}, device {spec.device}")
     console.print(f"{len(spec.search_space)} layers, {dimensions} dimensions to search")
     for name, layer in spec.search_space.items():
-        ratio = layer.prune_ratio
+        ratio, channels = layer.prune_ratio, layer.channel_ratio
         console.print(
             f"  {name}: prune ratio {ratio.low:g}..{ratio.high:g}, "
-            f"weight bits {_bits(layer.weight_bits.bits)}, "
+            + (f"of channels {channels.low:g}..{channels.high:g}, " if channels.high else "")
+            + f"weight bits {_bits(layer.weight_bits.bits)}, "
             f"activation bits {_bits(layer.activation_bits.bits)}"
         )
     console.print(

@@ -128,8 +128,7 @@ def finetune(
 def prune_at_once(net: QuanNet, config: Config, split: Split, rule: prune.Rule) -> prune.Plan:
     """Prune the float network in place as its config says, and return how."""
     graph = net.graph(tuple(split.images.shape[1:]))
-    outputs = frozenset(call.name for call in graph.calls if not graph.readers(call.name))
-    plan = prune.Plan(config, rule, outputs)
+    plan = prune.Plan(config, graph, rule)
     scores = None
     if rule.criterion == "taylor":
         images, labels = split.images[:CALIBRATION_IMAGES], split.labels[:CALIBRATION_IMAGES]

@@ -18,9 +18,11 @@ def test_the_limits_are_allowed(ratio: float, bits: int) -> None:
 
 
 @pytest.mark.parametrize("ratio", [-0.1, 1.1, math.nan])
-def test_a_prune_ratio_outside_its_limits_is_refused(ratio: float) -> None:
+def test_a_ratio_outside_its_limits_is_refused(ratio: float) -> None:
     with pytest.raises(ValueError, match=rf"prune_ratio must be in \[0, 1\], but got {ratio}"):
         LayerConfig(ratio, 8, 8)
+    with pytest.raises(ValueError, match=rf"channel_ratio must be in \[0, 1\], but got {ratio}"):
+        LayerConfig(0.5, 8, 8, ratio)
 
 
 @pytest.mark.parametrize("name", ["weight_bits", "activation_bits"])

@@ -82,6 +82,7 @@ def nearest_choice(
         float(np.clip(ratio, layer.prune_ratio.low, layer.prune_ratio.high)),
         _nearest(layer.weight_bits, weight_bits),
         _nearest(layer.activation_bits, activation_bits),
+        layer.channel_ratio.low,
     )
 
 

@@ -12,10 +12,11 @@ from optuna.samplers import BaseSampler
 from dse.config import Config, LayerConfig
 from dse.errors import InputError
 from dse.study.running import sampler_class
-from dse.study.spec import BitChoices, SamplerSpec, SearchSpace
+from dse.study.spec import BitChoices, RatioRange, SamplerSpec, SearchSpace
 from dse.user_code import cause
 
-RATIO, WEIGHT_BITS, ACTIVATION_BITS = "prune_ratio", "weight_bits", "activation_bits"
+RATIO, CHANNEL_RATIO = "prune_ratio", "channel_ratio"
+WEIGHT_BITS, ACTIVATION_BITS = "weight_bits", "activation_bits"
 
 SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
     "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
@@ -55,6 +56,7 @@ def fixed_to(guess: Config, space: SearchSpace, sampler: BaseSampler) -> BaseSam
     for name, layer in space.items():
         choice, prefix = guess[name], layer.group or name
         parameters[f"{prefix}.{RATIO}"] = choice.prune_ratio
+        parameters[f"{prefix}.{CHANNEL_RATIO}"] = choice.channel_ratio
         parameters[f"{prefix}.{WEIGHT_BITS}"] = _index(layer.weight_bits, choice.weight_bits)
         parameters[f"{prefix}.{ACTIVATION_BITS}"] = _index(
             layer.activation_bits, choice.activation_bits
@@ -69,6 +71,7 @@ def dimensions(space: SearchSpace) -> int:
     different = {layer.group or name: layer for name, layer in space.items()}
     return sum(
         (layer.prune_ratio.low < layer.prune_ratio.high)
+        + (layer.channel_ratio.low < layer.channel_ratio.high)
         + (len(layer.weight_bits.bits) > 1)
         + (len(layer.activation_bits.bits) > 1)
         for layer in different.values()
@@ -82,14 +85,20 @@ def suggest(trial: optuna.Trial, space: SearchSpace) -> Config:
     """
     config = {}
     for name, layer in space.items():
-        low, high, prefix = layer.prune_ratio.low, layer.prune_ratio.high, layer.group or name
-        ratio = trial.suggest_float(f"{prefix}.{RATIO}", low, high) if low < high else low
+        prefix = layer.group or name
         config[name] = LayerConfig(
-            ratio,
+            _suggest_ratio(trial, f"{prefix}.{RATIO}", layer.prune_ratio),
             _suggest_bits(trial, f"{prefix}.{WEIGHT_BITS}", layer.weight_bits),
             _suggest_bits(trial, f"{prefix}.{ACTIVATION_BITS}", layer.activation_bits),
+            _suggest_ratio(trial, f"{prefix}.{CHANNEL_RATIO}", layer.channel_ratio),
         )
     return config
+
+
+def _suggest_ratio(trial: optuna.Trial, name: str, choices: RatioRange) -> float:
+    if choices.low == choices.high:
+        return choices.low
+    return trial.suggest_float(name, choices.low, choices.high)
 
 
 def _suggest_bits(trial: optuna.Trial, name: str, choices: BitChoices) -> int:

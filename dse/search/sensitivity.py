@@ -55,7 +55,7 @@ class Choice:
 def guesses(context: Context, count: int, measured: Mapping[str, LayerSensitivity]) -> list[Config]:
     """`count` configs from small to large with the least predicted loss for their size."""
     space = context.spec.search_space
-    choices = _tied({name: _choices(layer) for name, layer in measured.items()}, space)
+    choices = _tied({n: _choices(layer, space[n]) for n, layer in measured.items()}, space)
     dense = sum(8 * layer.weight.numel() for layer in context.baseline.layers.values())
     sizes = np.geomspace(SMALLEST_SHARE * dense, LARGEST_SHARE * dense, count)
     return [
@@ -156,13 +156,16 @@ def _measured(
     return LayerSensitivity(tuple(found), activations)
 
 
-def _choices(layer: LayerSensitivity) -> list[Choice]:
-    """Activations cost no memory: the fewest bits that lose no more than the weights do."""
+def _choices(layer: LayerSensitivity, space: LayerSpace) -> list[Choice]:
+    """Activations cost no memory: the fewest bits that lose no more than the weights do.
+
+    No more channels go than must: what that loses is not measured.
+    """
     lost = dict(layer.activations)
     found = []
     for ratio, weight_bits, loss, size in layer.weights:
         fine = [bits for bits, other in lost.items() if other <= loss] or [max(lost)]
-        config = LayerConfig(ratio, weight_bits, min(fine))
+        config = LayerConfig(ratio, weight_bits, min(fine), space.channel_ratio.low)
         found.append(Choice(config, loss + lost[min(fine)], size))
     return found
 

@@ -17,7 +17,7 @@ MAX_DEPTH = 50  # libyaml's composer recurses, and crashes the process at some t
 
 COMPARISONS = (">=", "<=", "==")  # a bound given to --set needs no quotes within its quotes
 
-LAYER_KEYS = ("prune_ratio", "weight_bits", "activation_bits")
+LAYER_KEYS = ("prune_ratio", "channel_ratio", "weight_bits", "activation_bits")
 
 Document = dict[Any, Any]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -19,6 +19,7 @@ BITS = Bounds(MIN_BITS, MAX_BITS)
 
 DEFAULTS: dict[str, Mapping[str, Any]] = {
     "prune_ratio": {"low": 0.0, "high": 0.98},
+    "channel_ratio": {"low": 0.0, "high": 0.0},
     "weight_bits": {"low": MIN_BITS, "high": MAX_BITS},
     "activation_bits": {"low": MIN_BITS, "high": MAX_BITS},
 }
@@ -96,7 +97,8 @@ def space_values(space: SearchSpace) -> dict[str, Any]:
     return {
         "layers": {
             name: {
-                "prune_ratio": {"low": layer.prune_ratio.low, "high": layer.prune_ratio.high},
+                "prune_ratio": asdict(layer.prune_ratio),
+                "channel_ratio": asdict(layer.channel_ratio),
                 "weight_bits": {"choices": list(layer.weight_bits.bits)},
                 "activation_bits": {"choices": list(layer.activation_bits.bits)},
             }
@@ -123,17 +125,18 @@ def _entries(layer: Section, defaults: Mapping[str, Choice]) -> Mapping[str, Cho
     layer.known_keys(*LAYER_KEYS)
     return {
         "prune_ratio": _range(layer, "prune_ratio", defaults["prune_ratio"], _ratio),
+        "channel_ratio": _range(layer, "channel_ratio", defaults["channel_ratio"], _ratio),
         "weight_bits": _bits(layer, "weight_bits", defaults["weight_bits"]),
         "activation_bits": _bits(layer, "activation_bits", defaults["activation_bits"]),
     }
 
 
 def _layer_space(entries: Mapping[str, Choice]) -> LayerSpace:
-    ratio = entries["prune_ratio"]
     return LayerSpace(
-        RatioRange(ratio["low"], ratio["high"]),
+        RatioRange(**entries["prune_ratio"]),
         _bit_choices(entries["weight_bits"]),
         _bit_choices(entries["activation_bits"]),
+        RatioRange(**entries["channel_ratio"]),
     )
 
 

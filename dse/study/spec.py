@@ -34,6 +34,9 @@ class RatioRange:
     high: float
 
 
+NONE = RatioRange(0.0, 0.0)
+
+
 @dataclass(frozen=True)
 class BitChoices:
     """The bit widths to choose from, ascending, each within 1..16."""
@@ -48,6 +51,7 @@ class LayerSpace:
     prune_ratio: RatioRange
     weight_bits: BitChoices
     activation_bits: BitChoices
+    channel_ratio: RatioRange = NONE
     group: str | None = None
 
 

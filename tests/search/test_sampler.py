@@ -19,7 +19,7 @@ widths = st.sets(st.integers(1, 16), min_size=1).map(lambda bits: BitChoices(tup
 ratios = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda ends: RatioRange(*sorted(ends)))
 spaces = st.dictionaries(
     st.sampled_from(["conv", "block.fc", "x"]),
-    st.builds(LayerSpace, ratios, widths, widths),
+    st.builds(LayerSpace, ratios, widths, widths, ratios),
     min_size=1,
 )
 
@@ -49,6 +49,7 @@ def proposed(space: SearchSpace, name: str, seed: int, count: int) -> list[Confi
 def lies_in(config: Config, space: SearchSpace) -> bool:
     return list(config) == list(space) and all(
         layer.prune_ratio.low <= config[name].prune_ratio <= layer.prune_ratio.high
+        and layer.channel_ratio.low <= config[name].channel_ratio <= layer.channel_ratio.high
         and config[name].weight_bits in layer.weight_bits.bits
         and config[name].activation_bits in layer.activation_bits.bits
         for name, layer in space.items()
@@ -63,6 +64,7 @@ def spaces_with_config(draw: st.DrawFn) -> tuple[SearchSpace, Config]:
             draw(st.floats(layer.prune_ratio.low, layer.prune_ratio.high)),
             draw(st.sampled_from(layer.weight_bits.bits)),
             draw(st.sampled_from(layer.activation_bits.bits)),
+            draw(st.floats(layer.channel_ratio.low, layer.channel_ratio.high)),
         )
         for name, layer in space.items()
     }

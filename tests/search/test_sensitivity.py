@@ -26,7 +26,8 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Context:
 
 @pytest.fixture(scope="module")
 def choices(context: Context) -> dict[str, list[sensitivity.Choice]]:
-    return {name: sensitivity._choices(layer) for name, layer in sensitivity.scan(context).items()}
+    space, measured = context.spec.search_space, sensitivity.scan(context)
+    return {name: sensitivity._choices(layer, space[name]) for name, layer in measured.items()}
 
 
 def loss(

@@ -65,7 +65,7 @@ prune: {criterion: taylor, scope: global}
 search_space:
   defaults: {prune_ratio: {low: 0.1}, weight_bits: {choices: [8, 2, 4]}, activation_bits: 6}
   layers:
-    conv1: {prune_ratio: {high: 0.7}, weight_bits: {low: 3, high: 5}}
+    conv1: {prune_ratio: {high: 0.7}, weight_bits: {low: 3, high: 5}, channel_ratio: {high: 0.5}}
     fc2: {prune_ratio: 0.5, activation_bits: {high: 8}}
 baseline: {lr: 1e-3}
 finetune: {epochs: 0}
@@ -85,6 +85,7 @@ def test_every_key(write: Write, tmp_path: Path) -> None:
     assert conv1.prune_ratio == RatioRange(0.1, 0.7)
     assert conv1.weight_bits == BitChoices((3, 4, 5))
     assert conv1.activation_bits == BitChoices((6,))
+    assert (conv1.channel_ratio, fc2.channel_ratio) == (RatioRange(0.0, 0.5), RatioRange(0.0, 0.0))
     assert fc2.prune_ratio == RatioRange(0.5, 0.5)
     assert fc2.weight_bits == BitChoices((2, 4, 8))
     assert fc2.activation_bits == BitChoices((6, 7, 8))

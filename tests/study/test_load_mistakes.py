@@ -34,7 +34,7 @@ MISTAKES = [
     ("prune: {scope: globe}", "prune.scope: no scope 'globe'; did you mean 'global'?"),
     ("prune: {structure: '4:2'}", "prune.structure: the structure must be .* but got '4:2'"),
     ("prune: {structure: 2:4}", "prune.structure: must be text .in quotes if in doubt., but"),
-    ("prune: {structure: channels, scope: global}", "prune.scope: .* only .* weights"),
+    ("prune: {structure: '2:4', scope: global}", "prune.scope: .* only .* weights"),
     ("prune: {ratio: 0.5}", "prune.ratio: unknown key"),
     (
         "prune: {structure: '2:4'}\nsearch_space: {layers: {fc1: {prune_ratio: 0.7}}}",

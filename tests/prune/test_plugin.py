@@ -34,6 +34,10 @@ def uniform(ratio: float) -> dict[str, LayerConfig]:
     return dict.fromkeys(LAYERS, LayerConfig(ratio, 8, 8))
 
 
+def plan(net: LeNet5, ratio: float) -> Plan:
+    return Plan(uniform(ratio), net.graph((1, 28, 28)))
+
+
 @pytest.mark.parametrize(
     ("ratio", "left"),
     [
@@ -125,7 +129,7 @@ def test_the_plugin_refuses_a_step_before_it_knows_the_weights() -> None:
 
 def test_gradual_pruning_rises_cubically_to_its_target() -> None:
     net, steps = LeNet5(8), 4 * RAMP_INTERVAL
-    pruning = GradualPruning(net, Plan(uniform(0.8)), steps)
+    pruning = GradualPruning(net, plan(net, 0.8), steps)
     seen = []
     for step in range(1, steps + 1):
         pruning.after_optimizer_step()
@@ -140,7 +144,7 @@ def test_gradual_pruning_keeps_its_target_after_the_last_step(steps: int) -> Non
     net = LeNet5(8)
     if steps == 0:
         prune_layers(net, uniform(0.5))
-    pruning = GradualPruning(net, Plan(uniform(0.5)), steps)
+    pruning = GradualPruning(net, plan(net, 0.5), steps)
     for _ in range(steps):
         pruning.after_optimizer_step()
     zeros = {name: layer.weight.detach() == 0 for name, layer in net.layers.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 from dse import prune, train
-from dse.config import LayerConfig
+from dse.config import Config, LayerConfig
 from dse.data import Split
 from dse.errors import InputError
 from dse.integer import IntegerNetwork
@@ -35,6 +34,18 @@ def zeros(net: LeNet5) -> dict[str, np.ndarray]:
     return {name: layer.weight.detach().numpy() == 0 for name, layer in net.layers.items()}
 
 
+def plan(net: LeNet5, config: Config, rule: Rule = prune.MAGNITUDE) -> Plan:
+    return Plan(config, net.graph((1, 28, 28)), rule)
+
+
+def carried_out(plan: Plan, net: LeNet5, gradual: bool) -> None:
+    """The plan applied at once, or in training."""
+    if gradual:
+        trained_gradually(net, plan)
+    else:
+        plan.apply(net)
+
+
 def trained_gradually(net: LeNet5, plan: Plan) -> None:
     """Plain gradient steps on noise until well after the ramp's end."""
     images, labels = torch.rand(16, 1, 28, 28), torch.arange(16) % 10
@@ -52,7 +63,7 @@ def trained_gradually(net: LeNet5, plan: Plan) -> None:
     [
         ({"criterion": "tailor"}, "no criterion 'tailor'; did you mean 'taylor'"),
         ({"scope": "layers"}, "no scope 'layers'; did you mean 'layer'"),
-        ({"structure": "rows"}, "must be weights, channels, or N:M .* but got 'rows'"),
+        ({"structure": "rows"}, "must be weights, or N:M .* but got 'rows'"),
         ({"structure": "4:4"}, "N below M"),
         ({"structure": "0:4"}, "N below M"),
         ({"structure": "2:4", "scope": "global"}, "global only for the structure weights"),
@@ -65,37 +76,41 @@ def test_rules_that_make_no_sense(rule: dict[str, str], message: str) -> None:
 
 def test_a_plan_for_an_unknown_layer_names_the_nearest(net: LeNet5) -> None:
     with pytest.raises(InputError, match="no layer 'conv9'; did you mean 'conv"):
-        Plan({"conv9": LayerConfig(0.5, 8, 8)}).apply(net)
+        plan(net, {"conv9": LayerConfig(0.5, 8, 8)}).apply(net)
 
 
 @pytest.mark.parametrize("gradual", [False, True])
 @pytest.mark.parametrize("criterion", prune.CRITERIA)
-def test_channels_go_whole_but_those_of_the_output_layer(
+def test_channels_go_whole_and_so_do_the_weights_that_read_them(
     net: LeNet5, criterion: str, gradual: bool
 ) -> None:
-    plan = Plan(HALF, Rule(criterion, structure="channels"), frozenset({"fc2"}))
-    if gradual:
-        trained_gradually(net, plan)
-    else:
-        plan.apply(net)
-    for name, zero in zeros(net).items():
-        by_channel = zero.reshape(len(zero), -1).all(axis=1)
-        if name == "fc2":
-            assert by_channel.sum() == 0
-            assert zero.sum() == zero.size / 2
-        else:
-            assert by_channel.sum() == len(zero) / 2
-            assert zero.sum() == zero.size / 2  # nothing else went
+    config = {name: LayerConfig(0.0, 8, 8, channel_ratio=0.5) for name in LAYERS}
+    carried_out(plan(net, config, Rule(criterion)), net, gradual)
+    # half of its own channels (not of the 10 outputs), half of those it reads (not of the image)
+    kept = {"conv1": 3 * 25, "conv2": 8 * 3 * 25, "conv3": 60 * 8 * 25, "fc1": 42 * 60, "fc2": 420}
+    assert {name: int((~zero).sum()) for name, zero in zeros(net).items()} == kept
+    for name in LAYERS[:-1]:
+        layer = net.layers[name]
+        gone = zeros(net)[name].reshape(len(layer.weight), -1).all(axis=1)
+        assert gone.sum() == len(gone) / 2
+        assert not layer.bias[torch.from_numpy(gone)].any()
+    assert net.fc2.bias.all()
+
+
+@pytest.mark.parametrize("gradual", [False, True])
+def test_the_prune_ratio_counts_the_weights_of_lost_channels(net: LeNet5, gradual: bool) -> None:
+    config = {"conv3": LayerConfig(0.9, 8, 8, channel_ratio=0.75)}
+    carried_out(plan(net, config), net, gradual)
+    zero = zeros(net)["conv3"].reshape(120, 400)
+    assert zero.all(axis=1).sum() == 90
+    assert (~zero).sum() == 4800
+    assert zeros(net)["fc1"].reshape(84, 120).all(axis=0).sum() == 90
 
 
 @pytest.mark.parametrize("gradual", [False, True])
 @pytest.mark.parametrize("criterion", prune.CRITERIA)
 def test_the_pattern_holds_in_every_group(net: LeNet5, criterion: str, gradual: bool) -> None:
-    plan = Plan(HALF, Rule(criterion, structure="1:5"))
-    if gradual:
-        trained_gradually(net, plan)
-    else:
-        plan.apply(net)
+    carried_out(plan(net, HALF, Rule(criterion, structure="1:5")), net, gradual)
     for name, (rows, columns) in SHAPES.items():  # all rows are multiples of 5
         groups = zeros(net)[name].reshape(rows, columns // 5, 5)
         assert (groups.sum(axis=2) == 4).all()
@@ -107,11 +122,7 @@ def test_global_scope_spreads_what_the_layers_ratios_add_up_to(
     net: LeNet5, criterion: str, gradual: bool
 ) -> None:
     config = {**HALF, "conv3": LayerConfig(0.9, 4, 8)}
-    plan = Plan(config, Rule(criterion, "global"))
-    if gradual:
-        trained_gradually(net, plan)
-    else:
-        plan.apply(net)
+    carried_out(plan(net, config, Rule(criterion, "global")), net, gradual)
     found = zeros(net)
     # 0.9 * 48,000 + 0.5 * (61,470 - 48,000)
     assert sum(int(zero.sum()) for zero in found.values()) == 49_935
@@ -120,9 +131,9 @@ def test_global_scope_spreads_what_the_layers_ratios_add_up_to(
 
 def test_gradual_taylor_keeps_what_the_gradients_of_training_say(net: LeNet5) -> None:
     """One weight's gradient is made large: it stays although it is the smallest."""
-    layer, plan = net.fc2, Plan({"fc2": LayerConfig(0.9, 8, 8)}, Rule("taylor"))
+    layer, config = net.fc2, {"fc2": LayerConfig(0.9, 8, 8)}
     layer.weight.data[3, 7] = 1e-6
-    pruning = GradualPruning(net, plan, RAMP_INTERVAL)
+    pruning = GradualPruning(net, plan(net, config, Rule("taylor")), RAMP_INTERVAL)
     for _ in range(RAMP_INTERVAL):
         layer.weight.grad = torch.rand_like(layer.weight)
         layer.weight.grad[3, 7] = 1e9
@@ -131,17 +142,17 @@ def test_gradual_taylor_keeps_what_the_gradients_of_training_say(net: LeNet5) ->
     assert int((layer.weight != 0).sum()) == 84
 
 
-def finetuned(net: LeNet5, rule: Rule, gradual: float) -> IntegerNetwork:
+def finetuned(net: LeNet5, config: Config, rule: Rule, gradual: float) -> IntegerNetwork:
     """The integer network after finetuning on noise."""
     split = Split(torch.rand(96, 1, 28, 28), torch.arange(96) % 10)
     schedule = train.Schedule(2, 0.01, batch_size=16, gradual=gradual, rule=rule)
     lessons = train.Lessons(split, train.logits_of(net, split.images))
-    return train.finetune(net, HALF, lessons, schedule, torch.Generator().manual_seed(0))
+    return train.finetune(net, config, lessons, schedule, torch.Generator().manual_seed(0))
 
 
 @pytest.mark.parametrize("gradual", [0.0, 0.5])
 def test_finetuned_integers_hold_two_of_four(net: LeNet5, gradual: float) -> None:
-    network = finetuned(net, Rule(structure="2:4"), gradual)
+    network = finetuned(net, HALF, Rule(structure="2:4"), gradual)
     for layer in network.layers:
         rows = layer.weights.values.reshape(layer.rows, -1)
         rows = np.pad(rows, ((0, 0), (0, -rows.shape[1] % 4)))
@@ -150,21 +161,25 @@ def test_finetuned_integers_hold_two_of_four(net: LeNet5, gradual: float) -> Non
 
 @pytest.mark.parametrize("gradual", [0.0, 0.5])
 def test_finetuned_channels_leave_a_smaller_network(net: LeNet5, gradual: float) -> None:
-    network = compact(finetuned(net, Rule(structure="channels"), gradual))
-    shapes = {layer.name: layer.weights.shape for layer in network.layers}
-    assert shapes["conv1"] == (3, 1, 5, 5)
-    assert shapes["conv2"][:2] == (8, 3)
-    assert shapes["conv3"][:2] == (60, 8)
+    config = {name: LayerConfig(0.7, 4, 8, channel_ratio=0.5) for name in LAYERS}
+    network = compact(finetuned(net, config, prune.MAGNITUDE, gradual))
+    shapes = {layer.name: layer.weights.shape[:2] for layer in network.layers}
+    for name, most in {"conv1": (3, 1), "conv2": (8, 3), "conv3": (60, 8), "fc1": (42, 60)}.items():
+        assert shapes[name] <= most
     assert shapes["fc2"][0] == 10
 
 
 def test_pruning_at_once_is_where_gradual_pruning_ends(net: LeNet5) -> None:
     """Counts by layer, for every rule: what a trial's cost is estimated from before training."""
     split = Split(torch.rand(32, 1, 28, 28), torch.arange(32) % 10)
-    for rule in (Rule(), Rule("taylor"), Rule(structure="channels"), Rule(structure="2:4")):
+    narrow = {name: LayerConfig(0.7, 4, 8, channel_ratio=0.5) for name in LAYERS}
+    for config, rule in (
+        (HALF, Rule()),
+        (HALF, Rule("taylor")),
+        (HALF, Rule(structure="2:4")),
+        (narrow, Rule()),
+    ):
         once, slowly = copy.deepcopy(net), copy.deepcopy(net)
-        plan = train.prune_at_once(once, HALF, split, rule)
-        assert plan.outputs == {"fc2"}
-        trained_gradually(slowly, replace(plan))
+        trained_gradually(slowly, train.prune_at_once(once, config, split, rule))
         for name, zero in zeros(once).items():
             assert zero.sum() == zeros(slowly)[name].sum(), (rule, name)
