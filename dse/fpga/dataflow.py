@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dse.fpga.design import Design, Request, external_cycles
-from dse.fpga.device import RESOURCES, Device
-from dse.fpga.memory import Array
+from dse.fpga.design import Design, Request, counted, external_cycles
+from dse.fpga.device import Device
 from dse.fpga.options import Options, build_options
 from dse.fpga.report import LayerCost, MemoryLoad, PartCost
 from dse.fpga.schedule import fifo_pixels, latency_cycles
@@ -89,7 +88,7 @@ def _layer_cost(layer: LayerWorkload, options: Options, row: int, boundary: int)
         simd=int(units.simd[unit]),
         cycles=cycles,
         binds=binds,
-        **_counts(options.resources[row]),
+        **counted(options.resources[row]),
     )
 
 
@@ -102,12 +101,8 @@ def _part_cost(
         lanes=int(found.lanes[index]),
         cycles=int(found.cycles[index]),
         fifo_pixels=depths,
-        **_counts(found.resources[index]),
+        **counted(found.resources[index]),
     )
-
-
-def _counts(resources: Array) -> dict[str, int]:
-    return dict(zip(RESOURCES, (int(count) for count in resources), strict=True))
 
 
 def _ports(

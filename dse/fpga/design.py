@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dse.errors import InputError
 from dse.fpga.device import RESOURCES, Device
 from dse.fpga.foldings import Folding
-from dse.fpga.memory import MEMORY_EFFICIENCY
+from dse.fpga.memory import MEMORY_EFFICIENCY, Array
 from dse.fpga.report import RECOMMENDED_SHARE, CostReport, LayerCost, MemoryLoad, PartCost
 
 
@@ -63,6 +64,11 @@ def external_cycles(bytes_moved: int, device: Device) -> int:
     """Cycles that external memory takes for `bytes_moved`; 1 where its bandwidth is unknown."""
     usable = usable_bandwidth(device)
     return 1 if usable is None else math.ceil(bytes_moved / usable * device.clock_hz)
+
+
+def counted(resources: Array) -> dict[str, Any]:
+    """Resource to count, from an array in the order of RESOURCES."""
+    return dict(zip(RESOURCES, (int(count) for count in resources), strict=True))
 
 
 def report(design: Design, device: Device) -> CostReport:

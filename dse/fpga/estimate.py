@@ -8,13 +8,14 @@ from dse.errors import InputError, nearest
 from dse.fpga.dataflow import design_dataflow
 from dse.fpga.design import Design, Request, report
 from dse.fpga.device import Device
+from dse.fpga.engine import design_engine
 from dse.fpga.foldings import Folding
 from dse.fpga.report import CostReport
 from dse.fpga.workload import NetworkWorkload
 
 Template = Callable[[NetworkWorkload, Device, Request], Design]
 
-TEMPLATES: Mapping[str, Template] = {"dataflow": design_dataflow}
+TEMPLATES: Mapping[str, Template] = {"dataflow": design_dataflow, "engine": design_engine}
 
 
 def estimate(

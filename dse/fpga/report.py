@@ -24,7 +24,9 @@ class LayerCost:
     and `pe` lanes) or `constant` (hard-wired). `multipliers` is `lut`, `dsp`, `packed_dsp` or
     `constant`, `weight_memory` `lut`, `bram`, `uram`, or `array` where all layers share one
     engine's. `cycles` are those per image; `binds` says what sets them: `compute`, the
-    `memory_port` that takes in activations (or decodes weights), or external `bandwidth`.
+    `memory_port` that takes in activations (or decodes weights), or external `bandwidth`. On an
+    engine `pe` and `simd` are Tm and Tn, `tile` is (rows, columns) of an output tile and
+    `bytes_moved` what external memory moves for the layer.
     """
 
     name: str
@@ -39,6 +41,8 @@ class LayerCost:
     simd: int
     cycles: int
     binds: str
+    tile: tuple[int, int] | None = None
+    bytes_moved: int = 0
     lut: int = 0
     ff: int = 0
     dsp: int = 0
@@ -144,4 +148,6 @@ class CostReport:
             content[name] = list(content[name])
         for part in content["parts"]:
             part["fifo_pixels"] = list(part["fifo_pixels"])
+        for layer in content["layers"]:
+            layer["tile"] = layer["tile"] and list(layer["tile"])
         return content
