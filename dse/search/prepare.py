@@ -165,11 +165,10 @@ def _check_network(spec: StudySpec, dataset: data.Dataset) -> None:
             f"but {dataset.name} has {dataset.classes} classes"
         )
     try:
-        quantizable = convert(net, images)
-        unused = [name for name in models.layer_names(net) if name not in quantizable.layers]
+        used = convert(net, images).layers
+        unused = [name for name in models.layer_names(net) if name not in used]
         if unused:
             raise InputError(f"its output does not depend on layer {', '.join(unused)}")
-        quantizable.quantize(images)  # refuses now what no trial could compute
     except InputError as error:
         raise InputError(f"{spec.model}: {error}") from error
 
