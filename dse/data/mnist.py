@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import zlib
 from pathlib import Path
 
 import numpy as np
 
-from dse.data import _download
+from dse.data import _download, _places
 from dse.data._arrays import Arrays, Unavailable
 from dse.errors import InputError
 
@@ -52,10 +51,9 @@ def arrays(path: Path | None) -> Arrays:
 
 def _local_files() -> dict[str, Path]:
     """The four files in the user's folder, or none when it holds no MNIST."""
-    root = os.environ.get("DSE_DATA_DIR")
-    if not root:
+    folder = _places.user_folder("mnist")
+    if folder is None:
         return {}
-    folder = Path(root) / "mnist"
     found = _present(folder)
     missing = [name for name in MD5 if name not in found]
     if found and missing:
@@ -65,18 +63,15 @@ def _local_files() -> dict[str, Path]:
 
 def _cached_files() -> dict[str, Path]:
     """The four files in the cache, after a download of those not yet there."""
-    root = os.environ.get("XDG_CACHE_HOME")
-    folder = (Path(root) if root else Path.home() / ".cache") / "dse" / "mnist"
+    folder = _places.cache_folder("mnist")
     present = _present(folder)
     wanted = {f"{name}.gz": MD5[name] for name in MD5 if name not in present}
     try:
         if wanted:
             _download.fetch(wanted, MIRRORS, folder)
     except OSError as error:
-        user = os.environ.get("DSE_DATA_DIR")
-        sought = f"{Path(user) / 'mnist'} or {folder}" if user else str(folder)
-        hint = "" if user else " ($DSE_DATA_DIR is not set)"
-        reason = f"it is not in {sought}{hint}, and the download failed: {error}"
+        where = _places.sought("mnist")
+        reason = f"it is not in {where}, and the download failed: {error}"
         raise Unavailable(reason) from error
     return _present(folder)
 

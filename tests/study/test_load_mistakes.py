@@ -98,7 +98,7 @@ WHOLE_FILES = [
     ("- a", r"must be a mapping of keys to values, but got \['a'\]"),
     ("a: 1\n---\nb: 2", "line 2.*: is not valid YAML: but found another document"),
     ("dataset: digits", "  model: is missing; give one of .*lenet5"),
-    ("model: lenet5", "  dataset: is missing; give one of digits, image_folder, mnist"),
+    ("model: lenet5", "  dataset: is missing; give one of cifar10, digits, image_folder, mnist"),
     ("model: lenet5\ndataset: {fallback: digits}", "  dataset.name: is missing"),
     ("model: lenet5\ndataset: 3", "  dataset: must be a mapping of keys to values, but got 3"),
     ("model: 5\ndataset: digits", "  model: must be text .* but got 5"),
