@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dse.errors import InputError
@@ -72,7 +72,8 @@ def counted(resources: Array) -> dict[str, Any]:
 
 
 def report(design: Design, device: Device) -> CostReport:
-    """The cost report of `design` on `device`."""
+    """The cost report of `design` on `device`, the device's shell among its parts."""
+    design = replace(design, parts=(*design.parts, *_shell(device)))
     fps = device.clock_hz / design.interval_cycles
     latency_s = design.latency_cycles / device.clock_hz
     used = _used(design)
@@ -106,6 +107,13 @@ def report(design: Design, device: Device) -> CostReport:
         recommended=all(shares[name] <= RECOMMENDED_SHARE.get(name, 1) for name in shares),
         binding="memory_bandwidth" if design.bandwidth_binds else fullest,
     )
+
+
+def _shell(device: Device) -> tuple[PartCost, ...]:
+    shell = device.shell
+    if shell is None:
+        return ()
+    return (PartCost("shell", "shell", 0, 0, lut=shell.lut, ff=shell.ff, bram18=shell.bram18),)
 
 
 def _used(design: Design) -> Mapping[str, int]:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from dse.errors import InputError, nearest
+from dse.fpga.shell import Shell, load_shell
 
 _DEVICES = Path(__file__).parent / "devices"
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -28,7 +29,8 @@ class Device:
     none; `lutram` (LUTs that can be writable memory) is None where the vendor's number is unknown.
     `clock_hz` is the clock designs are assumed to meet, `memory_bandwidth_bytes_per_s` the peak of
     external memory, `board_power_w` the mean power measured on the board; None where unknown.
-    `sources` says where each number is from.
+    `shell` is what a build holds beside the network, None where no build was measured. `sources`
+    says where each number is from.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Device:
     lutram: int | None = None
     memory_bandwidth_bytes_per_s: float | None = None
     board_power_w: float | None = None
+    shell: Shell | None = None
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     @property
@@ -51,6 +54,12 @@ class Device:
         """Resource to how many the device has; a resource without a known number is left out."""
         counts = {name: getattr(self, name) for name in RESOURCES}
         return {name: count for name, count in counts.items() if count}
+
+    @property
+    def left(self) -> Mapping[str, int]:
+        """`available` less the shell: what a network may take, 1 at least."""
+        taken = {name: getattr(self.shell, name, 0) for name in RESOURCES}
+        return {name: max(1, count - taken[name]) for name, count in self.available.items()}
 
 
 def device_names() -> tuple[str, ...]:
@@ -87,6 +96,8 @@ def _read(path: Path) -> Device:
     if mistakes:
         raise InputError("\n  ".join([str(path), *mistakes]))
     sources = {key: str(content[key]["source"]) for key in values}
+    if "shell" in values:
+        values["shell"] = load_shell(values["shell"], path.parent)
     return Device(name=path.stem, sources=sources, **values)
 
 
@@ -136,6 +147,12 @@ def _pair(value: object) -> tuple[int, int]:
     return _count(value[0]), _count(value[1])
 
 
+def _name(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"must be the name of a shell or the path of its file, but is {value!r}")
+    return value
+
+
 def _shapes(value: object) -> tuple[tuple[int, int], ...]:
     if not isinstance(value, list) or not value:
         raise ValueError(f"must be a list of [depth, width], but is {value!r}")
@@ -155,5 +172,6 @@ _CHECKS: Mapping[str, tuple[Callable[[object], Any], bool]] = {
     "lutram": (_count, False),
     "memory_bandwidth_bytes_per_s": (_positive, False),
     "board_power_w": (_positive, False),
+    "shell": (_name, False),
 }
 """Key to its check and whether it is required."""

@@ -77,7 +77,7 @@ class _Search:
 
     def __init__(self, options: Options, streams: Sequence[StreamOptions], device: Device) -> None:
         self.options, self.streams = options, streams
-        self.limits = np.array([device.available.get(name, np.inf) for name in RESOURCES])
+        self.limits = np.array([device.left.get(name, np.inf) for name in RESOURCES])
         prices = np.concatenate([_PRICES, _URAM_PRICES]) if device.uram else _PRICES
         # not a matrix product: it would wake the BLAS threads for microseconds of work
         scores = np.einsum("pr,rn->pn", prices, np.ascontiguousarray(options.resources.T))

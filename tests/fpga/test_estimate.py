@@ -67,7 +67,7 @@ def test_totals_are_sums_and_bytes_are_inputs_and_outputs() -> None:
     for name in ("lut", "ff", "dsp", "bram18", "uram", "lutram"):
         each = [getattr(one, name) for one in (*report.layers, *report.parts)]
         assert getattr(report, name) == sum(each)
-    assert [part.name for part in report.parts] == ["pool1", "pool2"]
+    assert [part.name for part in report.parts] == ["pool1", "pool2", "shell"]
     # 784 codes of 4 bits; 10 accumulators: 84 * 8 * 15 and more need 15 bits
     network = lenet5(Bits(4, 4))
     bits = network.bounds["fc2"].bits
