@@ -56,7 +56,7 @@ def design_engine(network: NetworkWorkload, device: Device, request: Request) ->
 def _search(work: EngineWork, cost: EngineCost, request: Request) -> Engine:
     """The best engine. Arrays come by lower bounds of their keys, so what is left is no better."""
     goal = request.goal_cycles(work.device) or 0
-    limits = np.array([work.device.available.get(name, np.inf) for name in RESOURCES])
+    limits = np.array([work.device.left.get(name, np.inf) for name in RESOURCES])
     best: tuple[Key, Engine] | None = None
     for tm, tn, bound in _by_bound(work, cost, _candidates(work, request), (goal, limits)):
         if best is not None and bound > best[0]:
