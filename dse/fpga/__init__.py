@@ -8,11 +8,12 @@ from dse.fpga.boards import BoardFit, boards
 from dse.fpga.describe import describe
 from dse.fpga.design import CannotBuild
 from dse.fpga.device import Device, device_names, load_device
-from dse.fpga.estimate import TEMPLATES, estimate
+from dse.fpga.estimate import AUTO, TEMPLATES, estimate
 from dse.fpga.report import CostReport, LayerCost, MemoryLoad, PartCost
 from dse.fpga.workload import LayerWorkload, NetworkWorkload, StreamWorkload, Window
 
 __all__ = [
+    "AUTO",
     "TEMPLATES",
     "BoardFit",
     "CannotBuild",

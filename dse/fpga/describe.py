@@ -138,6 +138,8 @@ class _Reader:
             storage_format=storage_format,
             packed_bits=packed_bits,
             shares=layer.shares,
+            values=weights.values.reshape(layer.rows, -1),
+            scales=requantizer.multiplier if requantizer else None,
         )
 
     def window(self, layer: Layer) -> Window:

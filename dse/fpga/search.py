@@ -82,8 +82,12 @@ class _Search:
         # not a matrix product: it would wake the BLAS threads for microseconds of work
         scores = np.einsum("pr,rn->pn", prices, np.ascontiguousarray(options.resources.T))
         self.layers, self.directions = len(options.starts) - 1, len(prices)
+        # a slowest stream may set the interval, so its cycles are targets, too
+        distinct = np.unique(np.concatenate([options.cycles, *(s.cycles for s in streams)]))
+        at_fastest = [*options.cycles[options.starts[:-1]], *(s.cycles[0] for s in streams)]
+        self.targets = distinct[distinct >= max(at_fastest)]
         # a key is (layer, price vector, cycles) in one integer, so that one lookup serves all
-        self.span = int(options.cycles.max()) + 1
+        self.span = int(self.targets[-1]) + 1
         keys, rows = [], []
         for layer in range(self.layers):
             own = options.of_layer(layer)
@@ -94,10 +98,6 @@ class _Search:
             rows.append(row + own.start)
             keys.append((layer * self.directions + price) * self.span + options.cycles[rows[-1]])
         self.keys, self.cheapest = np.concatenate(keys), np.concatenate(rows)
-        # a slowest stream may set the interval, so its cycles are targets, too
-        distinct = np.unique(np.concatenate([options.cycles, *(s.cycles for s in streams)]))
-        at_fastest = [*options.cycles[options.starts[:-1]], *(s.cycles[0] for s in streams)]
-        self.targets = distinct[distinct >= max(at_fastest)]
 
     def rows(self, targets: Array) -> Array:
         """Chosen option rows, shape (layers, prices, targets)."""

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
+import numpy.typing as npt
+
 from dse.errors import InputError
 from dse.integer.grid import IntArray
 
@@ -102,7 +105,9 @@ class LayerWorkload:
     a dense multiplier sees, `sparse_operand_bits` that of a multiplier which gets non-zeros only
     (1 means +-1). `shifts` and `multipliers` count the distinct per-channel values, 0 without a
     requantizer. `packed_bits` is the length of the layer in its `storage_format`. `shares` names
-    the layer whose weights these are, where they are stored once and used again.
+    the layer whose weights these are, where they are stored once and used again. `values` (int32,
+    shape (rows, columns)) and `scales` (the requantizer's multipliers) are the numbers themselves,
+    which only constants in the logic depend on.
     """
 
     name: str
@@ -126,6 +131,8 @@ class LayerWorkload:
     storage_format: str
     packed_bits: int
     shares: str | None = None
+    values: npt.NDArray[np.int32] | None = None
+    scales: IntArray | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -53,6 +53,14 @@ def test_a_network_that_fits_nowhere_is_still_a_full_matrix() -> None:
     assert all(fit.verdict.startswith("does not fit: ") for fit in fits)
 
 
+def test_a_device_that_a_template_cannot_use_says_why() -> None:
+    (fit,) = boards({"small": SMALL}, ["ice40up5k"], template="engine")
+    assert (fit.fits, fit.fps, fit.headroom) == (False, None, None)
+    assert fit.verdict.startswith("the engine needs external memory")
+    (fit,) = boards({"small": SMALL}, ["ice40up5k"], template="auto")
+    assert fit.template in {"dataflow", "hardwired"}
+
+
 def test_wrong_devices_and_targets_are_input_errors() -> None:
     with pytest.raises(InputError, match="no device 'xc7z02'; did you mean"):
         boards({"small": SMALL}, ["xc7z02"])
