@@ -17,7 +17,7 @@ from dse.fpga.streams import stream_options
 from dse.integer import ActivationGrid, IntegerNetwork, MaxPool
 from tests.fpga.networks import Bits, add, conv, packed
 
-DEVICE = load_device("xc7z020")
+DEVICE = dataclasses.replace(load_device("xc7z020"), shell=None)
 
 
 def _pooled(bits: Bits) -> NetworkWorkload:
