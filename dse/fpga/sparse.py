@@ -42,6 +42,14 @@ def lane_words(row_nonzeros: IntArray, simd: IntArray) -> IntArray:
     return busiest
 
 
+def dealt_rows(row_nonzeros: IntArray, lanes: int) -> IntArray:
+    """Rows of every lane in the order it computes them, shape (lanes, rows / lanes)."""
+    order = np.argsort(-row_nonzeros, kind="stable").reshape(-1, lanes).copy()
+    order[1::2] = order[1::2, ::-1]
+    dealt: IntArray = order.T
+    return dealt
+
+
 @cache
 def divisors(number: int) -> tuple[int, ...]:
     """Divisors of `number`, ascending."""
