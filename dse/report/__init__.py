@@ -1,5 +1,7 @@
 """The report of a study: tables, plots and page, read from its result files alone."""
 
+from dse.report.boards import matrix
+from dse.report.choices import recommendations
 from dse.report.figures import write_figures
 from dse.report.page import write_page
 from dse.report.results import read_results
@@ -26,4 +28,5 @@ def write_report(folder: StudyFolder) -> None:
     results = read_results(folder)
     write_tables_of(folder, results)
     write_figures(folder, results)
-    write_page(folder, results)
+    chosen = recommendations(results)
+    write_page(folder, results, chosen, matrix(folder, results, chosen))

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.table import Table
 
 from dse import fpga, storage
+from dse.errors import InputError
+from dse.report.choices import Recommendation
+from dse.report.results import Results
 from dse.report.text import NOTHING, three_digits
 from dse.study.folder import StudyFolder
 
@@ -61,6 +66,33 @@ def board_table(fits: Sequence[fpga.BoardFit], accuracies: Mapping[str, float]) 
 def _rank(fit: fpga.BoardFit, accuracies: Mapping[str, float]) -> tuple[bool, float, float]:
     headroom = -float("inf") if fit.headroom is None else fit.headroom
     return fit.fits, accuracies.get(fit.network, 0.0) if fit.fits else headroom, headroom
+
+
+@dataclass(frozen=True)
+class BoardMatrix:
+    """Recommended trials on every device, or in `note` why that cannot be said."""
+
+    fits: tuple[fpga.BoardFit, ...] = ()
+    note: str = ""
+
+
+def matrix(folder: StudyFolder, results: Results, chosen: Sequence[Recommendation]) -> BoardMatrix:
+    """The boards of the page, folded as the study folds: its template, its wish for fps."""
+    numbers = dict.fromkeys(item.record.number for item in chosen)
+    if not numbers:
+        return BoardMatrix()
+    wish = str((results.study.get("constraints") or {}).get("fps", ""))
+    target = float(wish.removeprefix(">=")) if wish.startswith(">=") else None
+    template = str(results.study.get("template", "dataflow"))
+    try:
+        return BoardMatrix(board_fits(folder, numbers, template=template, target_fps=target))
+    except InputError as error:  # the models may have been deleted, or written by another version
+        return BoardMatrix(note=f"Not known: {error}".replace(f"{folder.path}{os.sep}", ""))
+
+
+def board_cells(fit: fpga.BoardFit) -> list[str]:
+    """Fits, binding, free, frames/s and latency of one network on one device, as text."""
+    return [_word(fit), *_cells(fit)]
 
 
 def _word(fit: fpga.BoardFit) -> str:

@@ -14,7 +14,7 @@ from dse.report.results import Results
 
 LEAST_TRIALS = 20
 """Fewer complete trials than this say nothing about a dozen choices."""
-TREES, REPEATS = 60, 5
+TREES, REPEATS = 40, 3
 """A ranking of 15 choices no longer changes beyond these; 500 trials take about a second."""
 
 
@@ -39,7 +39,7 @@ def importances(results: Results) -> list[Importances]:
     trials = results.with_state("complete")
     if len(trials) < LEAST_TRIALS:
         return []
-    kinds = ("prune_ratio", "weight_bits", "activation_bits")
+    kinds = ("prune_ratio", "channel_ratio", "weight_bits", "activation_bits")
     names = [(layer, kind) for layer in results.layer_names for kind in kinds]
     table = np.array(
         [[float(getattr(r.config[layer], kind)) for layer, kind in names] for r in trials]

@@ -9,7 +9,8 @@ from string import Template
 from typing import Any
 
 from dse.report.axes import ACCURACY_TICKS, ERROR_KNEE, IMPORTANT_TICKS
-from dse.report.choices import recommendations
+from dse.report.boards import BoardMatrix
+from dse.report.choices import Recommendation
 from dse.report.html import ascii_only
 from dse.report.page_data import METRICS, page_data, script_json
 from dse.report.results import Results
@@ -20,19 +21,27 @@ DRAWING = ("draw.js", "trials.js", "front.js", "curves.js")
 SCRIPTS = (*DRAWING, "layers.js", "search.js", "table.js", "main.js")
 
 
-def write_page(folder: StudyFolder, results: Results) -> None:
+def write_page(
+    folder: StudyFolder,
+    results: Results,
+    chosen: Sequence[Recommendation],
+    boards: BoardMatrix,
+) -> None:
     """Write report.html."""
-    write_atomically(folder.report, page(results))
+    write_atomically(folder.report, page(results, chosen, boards))
 
 
-def page(results: Results) -> str:
+def page(
+    results: Results,
+    chosen: Sequence[Recommendation] = (),
+    boards: BoardMatrix = BoardMatrix(),  # noqa: B008  # frozen
+) -> str:
     """The whole page as HTML; everything that comes from the study is escaped."""
-    chosen = recommendations(results)
     heading = results.heading
     note = heading.fallback_note
     data = {**page_data(results, chosen), "metrics": METRICS, "axis": axis_data()}
     return assembled(
-        study_sections(results, chosen),
+        study_sections(results, chosen, boards),
         SCRIPTS,
         data,
         kind="study report",

@@ -64,8 +64,8 @@ def _rounded(value: Any) -> Any:
 
 
 def _trial(results: Results, record: TrialRecord) -> dict[str, Any]:
-    """One row of the table; `config` is (prune ratio, weight bits, activation bits) per layer,
-    `packed` (density, format, packed bits)."""
+    """One row of the table; `config` is (prune ratio, weight bits, activation bits, channel
+    ratio) per layer, `packed` (density, format, packed bits)."""
     names, metrics = results.layer_names, record.metrics
     timing = results.timings.get(record.number)
     return {
@@ -76,7 +76,7 @@ def _trial(results: Results, record: TrialRecord) -> dict[str, Any]:
         "test": _test(results.tests.get(record.number)),
         "metrics": [metrics.get(name) for name in METRICS],
         "config": [
-            [choice.prune_ratio, choice.weight_bits, choice.activation_bits]
+            [choice.prune_ratio, choice.weight_bits, choice.activation_bits, choice.channel_ratio]
             for choice in (record.config[name] for name in names if name in record.config)
         ],
         "packed": [

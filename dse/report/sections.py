@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from dse.report import text
+from dse.report.boards import BoardMatrix, board_cells
 from dse.report.choices import Recommendation
 from dse.report.history import POINTS_BELOW, busy_seconds, corner_of, history, hypervolume
 from dse.report.html import Column, table
@@ -24,11 +25,15 @@ class Section:
     html: str
 
 
-def study_sections(results: Results, chosen: Sequence[Recommendation]) -> list[Section]:
+def study_sections(
+    results: Results, chosen: Sequence[Recommendation], boards: BoardMatrix
+) -> list[Section]:
     """Every section there is data for, in the order a reader decides: answer, front, why, all."""
     found = [_answer(results, chosen), _front(results)]
     if results.front:
         found += [LAYERS, BYTES, COST]
+    if boards.fits or boards.note:
+        found.append(_boards(boards, chosen))
     if results.sensitivity:
         found.append(SENSITIVITY)
     found += [_search(results), _trials(results), _study(results)]
@@ -164,6 +169,33 @@ def references_table(references: Sequence[Reference]) -> str:
         for item in references
     )
     return table(columns, rows)
+
+
+def _boards(boards: BoardMatrix, chosen: Sequence[Recommendation]) -> Section:
+    """Devices by size against the recommended points."""
+    if boards.note:
+        return section(
+            "boards", "Boards", "Which boards", f'<p class="note">{escape(boards.note)}</p>'
+        )
+    letters: dict[str, str] = {}
+    for item in chosen:
+        key = str(item.record.number)
+        letters[key] = letters.get(key, "") + item.letter
+    heads = ("fits", "bound by", "free", "frames/s", "latency")
+    columns = [Column("device", "text")]
+    for number, letter in letters.items():
+        columns += [Column(f"{letter} #{number} {heads[0]}", "text"), *map(Column, heads[1:])]
+    rows = []
+    for device in dict.fromkeys(fit.device for fit in boards.fits):
+        fits = {fit.network: fit for fit in boards.fits if fit.device == device}
+        cells = [cell for number in letters for cell in board_cells(fits[number])]
+        rows.append([escape(device), *map(escape, cells)])
+    note = (
+        '<p class="soft">The recommended points on every device dse knows, smallest device first. '
+        "Free is what is left of the fullest resource; tight fits, but above the share at which "
+        "timing gets hard. Your own board: device: myboard.yml.</p>"
+    )
+    return section("boards", "Boards", "Which boards", note + table(columns, rows))
 
 
 def _search(results: Results) -> Section:

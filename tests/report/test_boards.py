@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import re
 from io import StringIO
+from pathlib import Path
 
 from rich.console import Console
 
 from dse.fpga import BoardFit
-from dse.report.boards import board_table
+from dse.report.boards import BoardMatrix, board_table, matrix
+from dse.report.choices import recommendations
+from dse.report.page import page
+from dse.report.results import read_results
+
+from .studies import complete_trial, write_study
 
 FITS = BoardFit("3", "big", True, True, "fits", "dataflow", "lut", 0.41, 12345.0, 8.1e-4)
 TIGHT = BoardFit("7", "big", True, False, "fits", "dataflow", "lut", 0.05, 999.0, 2.5e-3)
@@ -43,3 +51,31 @@ def test_a_front_shows_the_most_accurate_that_fits_or_the_nearest_to_fitting() -
 
 def test_tight_is_told_from_recommended() -> None:
     assert _shown([TIGHT], {})["big"][0] == "tight"
+
+
+def test_the_page_has_a_row_per_device_and_the_marks_of_the_points(tmp_path: Path) -> None:
+    trials = [complete_trial(3, 0.95, 4000), complete_trial(7, 0.99, 8000)]
+    results = read_results(write_study(tmp_path / "study", trials))
+    fits = (FITS, TIGHT, OVER, FURTHER, NEVER, dataclasses.replace(NEVER, network="7"))
+    html = page(results, recommendations(results), BoardMatrix(fits))
+    section = html[html.index('id="boards"') : html.index('id="search"')]
+    assert "A #7 fits" in section
+    assert "C #3 fits" in section
+    rows = [re.findall(r"<td[^>]*>([^<]*)", row) for row in section.split("<tr>")[2:]]
+    assert [row[0] for row in rows] == ["big", "small", "odd"]
+    assert rows[0][1:6] == ["tight", "lut", "5%", "999", "2.50 ms"]
+    assert rows[0][6:] == ["yes", "lut", "41%", "12,345", "810 &#181;s"]
+    assert rows[2][1:3] == ["no", "no external memory"]
+
+
+def test_models_that_are_gone_are_said_to_be(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "study", [complete_trial(3, 0.95, 4000)])
+    results = read_results(folder)
+    found = matrix(folder, results, recommendations(results))
+    assert found.note.startswith("Not known: trials/3/")
+    assert "Not known" in page(results, recommendations(results), found)
+
+
+def test_without_a_recommended_point_there_is_no_matrix(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "study", [])
+    assert matrix(folder, read_results(folder), []) == BoardMatrix()

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from dse.report import write_report
+from dse.report.choices import recommendations
 from dse.report.html import Column, ascii_only, table
 from dse.report.page import page
 from dse.report.page_data import bytes_by_part, script_json
@@ -57,7 +58,8 @@ def outline(html: str) -> Outline:
 
 
 def drawn(folder: StudyFolder) -> str:
-    return page(read_results(folder))
+    results = read_results(folder)
+    return page(results, recommendations(results))
 
 
 def test_written_page_is_well_formed_and_self_contained(searched: StudyFolder) -> None:
@@ -176,7 +178,7 @@ def test_every_trial_is_in_the_data(searched: StudyFolder) -> None:
     assert row["metrics"][data["metrics"].index("fps")] == record.metrics["fps"]
     first = record.config["conv1"]
     assert row["config"][0] == [
-        pytest.approx(first.prune_ratio, rel=1e-5), first.weight_bits, first.activation_bits
+        pytest.approx(first.prune_ratio, rel=1e-5), first.weight_bits, first.activation_bits, 0.0,
     ]  # fmt: skip
 
 

@@ -28,10 +28,11 @@ const densityOf = (trial) =>
 function layerTable(trial, most = Infinity) {
   const heads = ["layer", "pruned", "weight", "activ.", "density", "format"];
   const rows = data.layers.slice(0, most).flatMap((name, index) => {
-    const [ratio, weight, activation] = trial.config[index] || [];
+    const [ratio, weight, activation, channels] = trial.config[index] || [];
     if (weight === undefined) return [];
     const [density, format] = trial.packed[index] || [null, DASH];
-    const cells = [percent(ratio, 1) + " %", `${weight} b`, `${activation} b`,
+    const whole = channels ? ` + ${percent(channels, 0)} % channels` : "";
+    const cells = [`${percent(ratio, 1)} %${whole}`, `${weight} b`, `${activation} b`,
       known(density, (value) => `${percent(value, 1)} %`), format];
     return [html("tr", {}, html("th", {class: "text"}, name), ...cells.map((c) => html("td", {}, c)))];
   });
@@ -62,9 +63,9 @@ function tipOf(trial) {
 function configText(trial) {
   const quoted = (name) => (/^[A-Za-z_][\w.]*$/.test(name) ? name : JSON.stringify(name));
   const layers = data.layers.map((name, index) => {
-    const [ratio, weight, activation] = trial.config[index];
+    const [ratio, weight, activation, channels] = trial.config[index];
     return `    ${quoted(name)}: {prune_ratio: ${ratio}, weight_bits: ${weight}, ` +
-      `activation_bits: ${activation}}`;
+      `activation_bits: ${activation}${channels ? `, channel_ratio: ${channels}` : ""}}`;
   });
   return `# trial ${trial.n} of ${data.name.replace(/\s+/g, " ")}\nsearch_space:\n  layers:\n` +
     layers.join("\n") + "\n";
