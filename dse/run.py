@@ -12,11 +12,12 @@ from pathlib import Path
 from rich.console import Console
 
 from dse import report, search
+from dse.closing import closing, preview_lines
 from dse.errors import InputError
 from dse.study.folder import StudyFolder
 from dse.study.load import load_study
 from dse.study.spec import StudySpec
-from dse.terminal import LiveProgress, PlainProgress
+from dse.terminal import LiveProgress, PlainProgress, Quiet
 
 DONE, FAILED, WRONG_INPUT, INTERRUPTED = 0, 1, 2, 130
 
@@ -34,10 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         spec = _spec(options)
         folder = StudyFolder(options.out or Path("reports") / spec.name)
         if options.dry_run:
-            return _dry_run(spec, folder, console)
+            return _dry_run(spec, console)
         if options.fresh:
             _delete(folder, options.study)
-        return _run(spec, folder, console)
+        if options.quiet:
+            return _run(spec, folder, Console(quiet=True), Quiet(errors))
+        watching = LiveProgress if console.is_terminal else PlainProgress
+        return _run(spec, folder, console, watching(console, spec, folder))
     except InputError as error:
         errors.print(str(error))
         return WRONG_INPUT
@@ -60,7 +64,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--timeout", metavar="T", help="stop after T: seconds, or like '30 min'")
     add("--workers", type=int, metavar="N", help="worker processes")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. finetune.epochs=2")
-    add("--dry-run", action="store_true", help="check the study and show it; write nothing")
+    add("--dry-run", action="store_true", help="check, size and time the study; write nothing")
+    add("--quiet", action="store_true", help="print nothing but a fallback and mistakes")
     add("--fresh", action="store_true", help="start over: delete earlier results of this study")
     return parser
 
@@ -77,9 +82,13 @@ def _spec(options: argparse.Namespace) -> StudySpec:
     return load_study(options.study, overrides)
 
 
-def _run(spec: StudySpec, folder: StudyFolder, console: Console) -> int:
-    progress = LiveProgress if console.is_terminal else PlainProgress
-    with progress(console, spec, folder) as watching:
+def _run(
+    spec: StudySpec,
+    folder: StudyFolder,
+    console: Console,
+    progress: LiveProgress | PlainProgress | Quiet,
+) -> int:
+    with progress as watching:
         search.optimize(spec, folder, watching)
         watching.stage("drawing the report")
         report.write_report(folder)
@@ -92,8 +101,8 @@ def _run(spec: StudySpec, folder: StudyFolder, console: Console) -> int:
         console.print("every trial failed; the first reason:", finished[0].reason, style="red")
         return FAILED
     console.print(report.front_table(folder))
-    console.print(f"report: {folder.report}", soft_wrap=True)
-    console.print(f"tables: {folder.pareto_csv}, {folder.trials_csv}", soft_wrap=True)
+    for line in closing(folder):
+        console.print(line, soft_wrap=True)
     return DONE
 
 
@@ -110,27 +119,11 @@ def _delete(folder: StudyFolder, study_file: Path) -> None:
         folder.delete()
 
 
-def _dry_run(spec: StudySpec, folder: StudyFolder, console: Console) -> int:
-    dimensions = search.dimensions(spec.search_space)
-    console.print(f"study {spec.name}: {spec.model} on {spec.dataset.name}, device {spec.device}")
-    console.print(f"{len(spec.search_space)} layers, {dimensions} dimensions to search")
-    for name, layer in spec.search_space.items():
-        ratio, channels = layer.prune_ratio, layer.channel_ratio
-        console.print(
-            f"  {name}: prune ratio {ratio.low:g}..{ratio.high:g}, "
-            + (f"of channels {channels.low:g}..{channels.high:g}, " if channels.high else "")
-            + f"weight bits {_bits(layer.weight_bits.bits)}, "
-            f"activation bits {_bits(layer.activation_bits.bits)}"
-        )
-    console.print(
-        f"{spec.trials} trials, {spec.workers} workers; results would go to {folder.path}"
-    )
+def _dry_run(spec: StudySpec, console: Console) -> int:
+    ahead = search.look_ahead(spec, lambda text: console.print(text, soft_wrap=True))
+    for line in preview_lines(spec, ahead):
+        console.print(line, soft_wrap=True)
     return DONE
-
-
-def _bits(bits: tuple[int, ...]) -> str:
-    whole = bits == tuple(range(bits[0], bits[-1] + 1))
-    return f"{bits[0]}..{bits[-1]}" if whole and len(bits) > 1 else ", ".join(map(str, bits))
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from typing import Self
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +19,9 @@ from dse.study.spec import StudySpec
 ROWS = 8
 """Front points shown while running: fits a terminal of 24 lines."""
 
+POINTS_BELOW = 0.005
+"""Where a study asks for no accuracy, half a point below the float network is what people want."""
+
 
 class _Clock:
     """Rate and time left, counting only what this run did."""
@@ -25,6 +29,13 @@ class _Clock:
     def __init__(self) -> None:
         self._start: float | None = None
         self._before = 0
+
+    def rate(self, done: int) -> str:
+        """Trials of this run per minute in words; empty before its first."""
+        if self._start is None or done == self._before:
+            return ""
+        per_minute = 60 * (done - self._before) / max(time.monotonic() - self._start, 1e-9)
+        return f"{per_minute:.2g} trials/min" if per_minute < 10 else f"{per_minute:.0f} trials/min"
 
     def left(self, done: int, total: int | None) -> str:
         """Time left in words; empty while it cannot be known."""
@@ -46,6 +57,51 @@ def status_line(finished: Sequence[TrialRecord], total: int | None, left: str) -
     parts = [f"{len(finished)}/{total or '?'} trials"]
     parts += [f"{count} {state}" for state, count in counts.items() if count or state == "complete"]
     return ", ".join([*parts, *([left] if left else [])])
+
+
+def best_within_wish(
+    finished: Sequence[TrialRecord], spec: StudySpec, baseline: float | None
+) -> str:
+    """The smallest trial that is accurate enough, in words; empty while nothing can be said.
+
+    Enough is what the study asks for, else POINTS_BELOW under `baseline`, the float network's
+    accuracy on validation.
+    """
+    asked = [c.bound for c in spec.constraints if c.metric == "accuracy" and c.operator == ">="]
+    if asked:
+        least, wish = max(asked), f"at least {max(asked):.2%}"
+    elif baseline is not None:
+        least, wish = baseline - POINTS_BELOW, f"within 0.5 points of float ({baseline:.2%})"
+    else:
+        return ""
+    enough = [r for r in front_of(finished) if r.metrics["accuracy"] >= least]
+    if not enough:
+        return f"{wish}: none yet"
+    metrics = enough[0].metrics
+    size = f"{metrics['memory_bytes'] / 1024:.2f} KiB"
+    return f"{wish}: trial {enough[0].number}, {metrics['accuracy']:.2%} in {size}"
+
+
+class Quiet:
+    """Shows nothing but a dataset that stands in for another."""
+
+    def __init__(self, console: Console) -> None:
+        """Print to `console`."""
+        self._console = console
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to clean up."""
+
+    def stage(self, text: str) -> None:
+        """Print a fallback, nothing else."""
+        if text.startswith("FALLBACK"):
+            self._console.print(text)
+
+    def trials(self, finished: Sequence[TrialRecord], total: int | None) -> None:
+        """Print nothing."""
 
 
 class PlainProgress:
@@ -83,9 +139,10 @@ class LiveProgress:
 
     def __init__(self, console: Console, spec: StudySpec, folder: StudyFolder) -> None:
         """Draw on `console`."""
-        self._title = f"{spec.name} on {spec.device}"
+        self._spec, self._folder = spec, folder
         self._clock = _Clock()
         self._stage, self._left = "", ""
+        self._baseline: float | None = None
         self._console = console
         self._finished: Sequence[TrialRecord] = ()
         self._total = spec.trials
@@ -112,16 +169,29 @@ class LiveProgress:
     def trials(self, finished: Sequence[TrialRecord], total: int | None) -> None:
         """Redraw with the finished trials."""
         self._finished, self._total, self._stage = finished, total, ""
+        if self._baseline is None:
+            named = {item.name: item for item in self._folder.read_references()}
+            self._baseline = named["dense float"].accuracy if "dense float" in named else None
         self._left = self._clock.left(len(finished), total)
 
     def _draw(self) -> Group:
         parts: list[Table | Text] = []
         front = front_of(self._finished)
+        done = len(self._finished)
         if front:
-            parts.append(_front_table(self._title, front))
-        text = self._stage or status_line(self._finished, self._total, self._left)
-        parts.append(Text(text, overflow="ellipsis", no_wrap=True))
+            parts.append(_front_table(f"{self._spec.name} on {self._spec.device}", front))
+            parts.append(_line(best_within_wish(self._finished, self._spec, self._baseline)))
+        if done and self._total:
+            bar = Table.grid()
+            bar.add_row(ProgressBar(self._total, min(done, self._total), width=60))
+            parts.append(bar)
+        rate = ", ".join(word for word in (self._clock.rate(done), self._left) if word)
+        parts.append(_line(self._stage or status_line(self._finished, self._total, rate)))
         return Group(*parts)
+
+
+def _line(text: str) -> Text:
+    return Text(text, overflow="ellipsis", no_wrap=True)
 
 
 def _front_table(title: str, front: Sequence[TrialRecord]) -> Table:

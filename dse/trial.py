@@ -67,18 +67,23 @@ def evaluate(config: Config, context: Context) -> Outcome:
     pruned, not yet finetuned network. Raises train.Diverged.
     """
     spec, data = context.spec, context.data
-    pruned = copy.deepcopy(context.baseline)
-    train.prune_at_once(pruned, config, data.train, spec.finetune.rule)
-    untrained = FakeQuantized(pruned, config, data.train.images[:PREVIEW_IMAGES])
-    preview = _measure(compact(untrained.to_integers()), context)
-    if preview.reasons:
-        return preview
+    untrained = preview(config, context)
+    if untrained.reasons:
+        return untrained
 
     net = copy.deepcopy(context.baseline)
     generator = torch.Generator().manual_seed(_seed(spec.seed, config))
     network = compact(train.finetune(net, config, context.lessons, spec.finetune, generator))
     correct, total = train.integer_accuracy(network, data.validation)
     return _measure(network, context, correct / total)
+
+
+def preview(config: Config, context: Context) -> Outcome:
+    """Memory, cost and broken constraints before any training; without accuracy."""
+    pruned, images = copy.deepcopy(context.baseline), context.data.train.images
+    train.prune_at_once(pruned, config, context.data.train, context.spec.finetune.rule)
+    untrained = FakeQuantized(pruned, config, images[:PREVIEW_IMAGES])
+    return _measure(compact(untrained.to_integers()), context)
 
 
 def compact(network: IntegerNetwork) -> IntegerNetwork:

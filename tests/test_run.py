@@ -124,9 +124,23 @@ def test_set_changes_any_key(command: Command) -> None:
 def test_a_dry_run_shows_the_study_and_writes_nothing(command: Command) -> None:
     outcome = command("--dry-run", "--set", "search_space.layers.fc.weight_bits={choices: [2, 8]}")
     assert outcome.status == 0
-    assert "2 layers, 6 dimensions" in outcome.output
+    assert "2 layers, 6 dimensions, about 10^" in outcome.output
+    for words in ("uniform 8 bit", "smallest", "a trial takes about", "nothing was written"):
+        assert words in outcome.output
     assert "fc: prune ratio 0..0.98, weight bits 2, 8, activation bits 1..16" in outcome.output
     assert not (command.folder / "reports").exists()
+
+
+def test_a_quiet_run_prints_nothing_and_writes_everything(command: Command) -> None:
+    outcome = command("--quiet")
+    assert (outcome.status, outcome.output, outcome.errors) == (0, "", "")
+    assert {path.name for path in command.results.path.iterdir()} >= FILES
+
+
+def test_the_last_words_say_what_to_do_next(command: Command) -> None:
+    output = command().output
+    assert f"report: {command.results.report.relative_to(command.folder)}" in output
+    assert "python -m dse.deploy reports/tiny --trial" in output
 
 
 @pytest.mark.parametrize("timeout", ["0.001", "0.01 s"])

@@ -11,7 +11,7 @@ from search import tiny
 
 from dse import terminal
 from dse.config import LayerConfig
-from dse.study.folder import LayerRecord, StudyFolder, TrialRecord
+from dse.study.folder import LayerRecord, Reference, StudyFolder, TestScore, TrialRecord
 from dse.study.load import load_study
 from dse.study.spec import StudySpec
 from dse.terminal import LiveProgress, PlainProgress, status_line
@@ -123,7 +123,7 @@ def test_a_log_has_no_colours_and_no_wrapped_lines(spec: StudySpec) -> None:
 @pytest.mark.parametrize("count", [1, 8, 100])
 def test_the_table_has_a_line_per_front_point(spec: StudySpec, layers: int, count: int) -> None:
     lines = drawn(spec, [record(number, layers=layers) for number in range(count)])
-    rows = [line for line in lines if "%" in line]
+    rows = [line for line in lines if "%" in line and "KiB" not in line]
     assert min(count, terminal.ROWS) - 1 <= len(rows) <= terminal.ROWS
     assert f" {count - 1} " in rows[-1]
     assert max(map(len, lines)) <= 80
@@ -139,7 +139,8 @@ def test_the_bits_of_a_small_network_are_whole(spec: StudySpec) -> None:
 
 
 def test_without_a_front_only_the_status_is_shown(spec: StudySpec) -> None:
-    assert drawn(spec, [record(0, "failed")]) == ["1/100 trials, 0 complete, 1 failed"]
+    _bar, status = drawn(spec, [record(0, "failed")])
+    assert status == "1/100 trials, 0 complete, 1 failed"
 
 
 def test_a_stage_takes_the_place_of_the_status(spec: StudySpec) -> None:
@@ -174,3 +175,49 @@ def test_no_time_is_invented(done: int, total: int | None, monkeypatch: pytest.M
     clock = terminal._Clock()
     clock.left(1, total)
     assert clock.left(done, total) == ""
+
+
+def test_the_rate_counts_only_this_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now)
+    clock = terminal._Clock()
+    assert clock.rate(50) == ""
+    clock.left(50, 100)
+    assert clock.rate(50) == ""
+    now = 120.0
+    assert clock.rate(55) == "2.5 trials/min"
+    assert clock.rate(150) == "50 trials/min"
+
+
+def test_the_best_within_half_a_point_of_the_float_network(spec: StudySpec) -> None:
+    # 80.0, 80.1, ... 80.9 %: half a point below 80.99 % is 80.49 %: the smallest there is trial 305
+    trials = [record(number) for number in range(300, 310)]
+    line = terminal.best_within_wish(trials, spec, 0.8099)
+    assert line == "within 0.5 points of float (80.99%): trial 305, 80.50% in 306.00 KiB"
+    assert terminal.best_within_wish(trials, spec, 0.9).endswith(": none yet")
+    assert terminal.best_within_wish(trials, spec, None) == ""
+
+
+def test_the_wish_of_the_study_comes_first(tmp_path: Path) -> None:
+    spec = load_study(tiny.write(tmp_path, constraints={"accuracy": ">= 80.2 %"}))
+    line = terminal.best_within_wish([record(301), record(303)], spec, 0.5)
+    assert line == "at least 80.20%: trial 303, 80.30% in 304.00 KiB"
+
+
+def test_quiet_says_only_that_other_images_were_used(spec: StudySpec) -> None:
+    to = console()
+    with terminal.Quiet(to) as progress:
+        progress.stage("training")
+        progress.stage("FALLBACK: these are 'digits' images, not 'mnist'")
+        progress.trials([record(0)], 10)
+    assert printed(to) == ["FALLBACK: these are 'digits' images, not 'mnist'"]
+
+
+def test_the_table_shows_how_far_the_study_is(spec: StudySpec, tmp_path: Path) -> None:
+    folder = StudyFolder(tmp_path)
+    folder.write_references([Reference("dense float", 0.504, 10, TestScore(0.5, 0.4, 0.6, 9))])
+    to = console()
+    progress = LiveProgress(to, spec, folder)
+    progress.trials([record(0), record(1)], 4)
+    to.print(progress._draw())
+    assert "within 0.5 points of float (50.40%): trial 0, 50.00% in 1.00 KiB" in printed(to)

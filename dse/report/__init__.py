@@ -13,6 +13,8 @@ __all__ = [
     "SummaryRow",
     "front_table",
     "pareto_frame",
+    "read_results",
+    "recommendations",
     "summary_rows",
     "trials_frame",
     "write_report",

@@ -50,7 +50,7 @@ def prepare(spec: StudySpec, folder: StudyFolder, stage: Stage) -> Context:
     if dataset.note:
         stage(dataset.note)
     if not folder.baseline.exists():
-        _check_network(spec, dataset)
+        check_network(spec, dataset)
     _write_or_check(spec, folder, dataset)
     if not folder.baseline.exists():
         given = f"from {Path(spec.weights).name}, " if spec.weights else ""
@@ -149,9 +149,9 @@ def _changes(path: str, before: Any, now: Any) -> list[str]:
     return [] if before == now else [f"{path}: was {before!r}, is {now!r}"]
 
 
-def _check_network(spec: StudySpec, dataset: data.Dataset) -> None:
+def check_network(spec: StudySpec, dataset: data.Dataset) -> None:
     """Before minutes of training: the network takes these images and tells their classes apart."""
-    net, images = _new_network(spec).eval(), dataset.train.images[:2]
+    net, images = new_network(spec).eval(), dataset.train.images[:2]
     try:
         with torch.no_grad():
             outputs = tuple(net(images).shape)
@@ -173,7 +173,8 @@ def _check_network(spec: StudySpec, dataset: data.Dataset) -> None:
         raise InputError(f"{spec.model}: {error}") from error
 
 
-def _new_network(spec: StudySpec) -> nn.Module:
+def new_network(spec: StudySpec) -> nn.Module:
+    """The network before any training by this study, the same for the same seed."""
     with torch.random.fork_rng():
         torch.manual_seed(spec.seed)  # torch's layers draw their first weights from the global one
         net = models.build(spec.model, spec.args)
@@ -184,7 +185,7 @@ def _new_network(spec: StudySpec) -> nn.Module:
 
 def _make_baseline(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset) -> None:
     """Train the network as the user wrote it, batch normalization live; keep its converted form."""
-    net = _new_network(spec)
+    net = new_network(spec)
     generator = torch.Generator().manual_seed(spec.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)  # dropout draws from the global generator
