@@ -115,6 +115,10 @@ class BitReader:
         """Bits not yet read."""
         return len(self._bits) - self.position
 
+    def rest(self) -> Bits:
+        """All bits not yet read, without reading them."""
+        return self._bits[self.position :]
+
     def bits(self, count: int) -> Bits:
         """The next `count` bits."""
         if count > self.remaining:

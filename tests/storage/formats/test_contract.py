@@ -123,5 +123,5 @@ def test_a_format_imports_numpy_and_the_integers_only(name: str) -> None:
         if isinstance(node, ast.ImportFrom) and node.module
     }
     allowed = {"__future__", "dse.integer.grid"}
-    allowed |= {f"dse.storage.{module}" for module in ("bits", "encoded", "layout")}
+    allowed |= {f"dse.storage.{module}" for module in ("adaptive", "bits", "encoded", "layout")}
     assert imported <= allowed

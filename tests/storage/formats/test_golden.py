@@ -119,4 +119,4 @@ def test_sizes_of_a_random_lenet5_follow_the_formulas(bits: int) -> None:
     density = sum(nnz) / 61470
     entropy = -density * np.log2(density) - (1 - density) * np.log2(1 - density)
     bound = 61470 * entropy + sum(nnz) * bits
-    assert bound < best < 1.03 * bound
+    assert 0.99 * bound < best < 1.03 * bound  # a little less where the codes are not uniform
