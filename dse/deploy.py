@@ -84,9 +84,9 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
     if not points:
         raise InputError(f"{folder.path}: no trial is complete, so there is no front")
     if options.boards:
-        return _boards(console, folder, points[-1:] if record else points, wishes)
+        return _boards(console, folder, points[-1:] if record else points, options, spec)
     if options.device or wishes.min_fps is not None:
-        points = [_costed(folder, point, device, wishes.min_fps) for point in points]
+        points = [_costed(folder, point, device, wishes.min_fps, spec.template) for point in points]
         wishes = replace(wishes, device=device.name)
     choice = named(points[:-1], points[-1], wishes) if record else choose(points, wishes)
     _say(console, choice, split, device.name)
@@ -144,10 +144,13 @@ def _point(folder: StudyFolder, record: TrialRecord, results: Results, split: st
     return Point(record.number, accuracy, size, metrics["fps"], bool(metrics["fits"]))
 
 
-def _costed(folder: StudyFolder, point: Point, device: fpga.Device, fps: float | None) -> Point:
-    """The point with its frame rate and fit on `device`, folded for `fps`."""
+def _costed(
+    folder: StudyFolder, point: Point, device: fpga.Device, fps: float | None, template: str
+) -> Point:
+    """The point with its frame rate and fit on `device`, built after `template` for `fps`."""
     network, packed = storage.read_saved(folder.trial(point.number))
-    cost = fpga.estimate(fpga.describe(network, packed.stored), device, target_fps=fps)
+    workload = fpga.describe(network, packed.stored)
+    cost = fpga.estimate(workload, device, template=template, target_fps=fps)
     return replace(point, fps=cost.fps, fits=cost.fits)
 
 
@@ -218,14 +221,28 @@ def _write(console: Console, deployment: Deployment, target: Path) -> int:
     return DONE
 
 
-def _boards(console: Console, folder: StudyFolder, points: Sequence[Point], wishes: Wishes) -> int:
-    """Print every device against these points, or those of them that are accurate and small
-    enough."""
+def _boards(
+    console: Console,
+    folder: StudyFolder,
+    points: Sequence[Point],
+    options: argparse.Namespace,
+    spec: StudySpec,
+) -> int:
+    """Print every device, and the user's own, against these points, or those of them that are
+    accurate and small enough."""
+    wishes = _wishes(options)
     least, most = wishes.min_accuracy or 0, wishes.max_memory_bytes or float("inf")
     wanted = [p for p in points if p.accuracy >= least and p.memory_bytes <= most]
     if not wanted:
         raise InputError("no point on the front has that accuracy within that memory")
-    fits = board_fits(folder, [point.number for point in wanted], target_fps=wishes.min_fps)
+    devices = dict.fromkeys((*fpga.device_names(), spec.device, options.device or spec.device))
+    fits = board_fits(
+        folder,
+        [point.number for point in wanted],
+        devices,
+        template=spec.template,
+        target_fps=wishes.min_fps,
+    )
     accuracies = {str(point.number): point.accuracy for point in wanted}
     console.print(board_table(fits, accuracies))
     return DONE

@@ -94,9 +94,9 @@ def compact(network: IntegerNetwork) -> IntegerNetwork:
 def _measure(network: IntegerNetwork, context: Context, accuracy: float | None = None) -> Outcome:
     """Memory, cost and broken constraints of an integer network; trained if it has an accuracy."""
     packed = storage.pack(network, context.spec.storage)
-    workload = fpga.describe(network, packed.stored)
+    workload, template = fpga.describe(network, packed.stored), context.spec.template
     target = _target_fps(context.spec.constraints)
-    cost = fpga.estimate(workload, context.device, target_fps=target)
+    cost = fpga.estimate(workload, context.device, template=template, target_fps=target)
     dense = FLOAT_BYTES * sum(p.numel() for p in context.baseline.parameters())
     metrics = {
         "memory_bytes": len(packed.data),

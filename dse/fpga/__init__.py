@@ -8,6 +8,7 @@ from dse.fpga.boards import BoardFit, boards
 from dse.fpga.describe import describe
 from dse.fpga.design import CannotBuild
 from dse.fpga.device import Device, device_names, load_device
+from dse.fpga.engine_work import require_memory
 from dse.fpga.estimate import AUTO, TEMPLATES, estimate
 from dse.fpga.report import CostReport, LayerCost, MemoryLoad, PartCost
 from dse.fpga.workload import LayerWorkload, NetworkWorkload, StreamWorkload, Window
@@ -31,4 +32,5 @@ __all__ = [
     "device_names",
     "estimate",
     "load_device",
+    "require_memory",
 ]

@@ -21,7 +21,7 @@ FLOATS = (
     "prune_ratio",
     "density",
 )
-TEXTS = ("state", "format", "origin", "reason")
+TEXTS = ("state", "format", "origin", "reason", "template")
 METRICS = (
     "memory_bytes",
     "compression",
@@ -39,7 +39,7 @@ def trials_frame(folder: StudyFolder) -> pd.DataFrame:
     """Every finished trial by number; what a trial does not have is missing.
 
     Columns are those of design section 9 (trial, state, accuracy in [0, 1] on validation, ...),
-    six per layer, then origin and reason. Test columns are filled for the front. Raises
+    six per layer, then origin, reason and template. Test columns are filled for the front. Raises
     InputError when the folder is no study or damaged.
     """
     results = read_results(folder)
@@ -81,7 +81,7 @@ def _row_columns(layer_names: Iterable[str]) -> list[str]:
         "prune_ratio", "density", "weight_bits", "activation_bits", "format", "packed_bits"
     )  # fmt: skip
     layers = [f"{layer}.{name}" for layer in layer_names for name in of_layer]
-    return ["trial", "state", *score, *METRICS, "fits", *layers, "origin", "reason"]
+    return ["trial", "state", *score, *METRICS, "fits", *layers, "origin", "reason", "template"]
 
 
 def _row(results: Results, record: TrialRecord) -> dict[str, Any]:
@@ -97,6 +97,7 @@ def _row(results: Results, record: TrialRecord) -> dict[str, Any]:
         "fits": None if fits is None else bool(fits),
         "origin": record.origin,
         "reason": record.reason,
+        "template": record.cost.get("template"),
     }
     for name in results.layer_names:
         row.update(_layer_cells(name, record))

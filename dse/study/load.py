@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from dse.errors import InputError
-from dse.fpga.device import load_device
+from dse import fpga
+from dse.errors import InputError, nearest
 from dse.prune import Rule
 from dse.storage import formats
 from dse.study import document, sources
@@ -36,6 +36,7 @@ KEYS = (
     "prune",
     "finetune",
     "device",
+    "template",
     "objectives",
     "constraints",
     "sampler",
@@ -95,6 +96,7 @@ def resolved(spec: StudySpec) -> dict[str, Any]:
         "prune": asdict(spec.finetune.rule),
         "finetune": _training_values(spec.finetune, "gradual"),
         "device": spec.device,
+        "template": spec.template,
         "objectives": dict(spec.objectives),
         "constraints": constraint_values(spec.constraints),
         "sampler": sampler_values(spec.sampler),
@@ -110,6 +112,7 @@ def _study(section: Section, path: Path) -> StudySpec:
     dataset = sources.dataset(section, folder)
     trials, timeout_s = _budget(section.section("budget"))
     rule = _prune(section.section("prune"))
+    device = _device(section, folder)
     finetune = _training(section.section("finetune"), FINETUNE, Bounds(0), "gradual")
     return StudySpec(
         name=_name(section, path.stem),
@@ -125,7 +128,8 @@ def _study(section: Section, path: Path) -> StudySpec:
         ),
         storage=_storage(section),
         finetune=replace(finetune, rule=rule, augmentation=dataset.augmentation),
-        device=_device(section, folder),
+        device=device,
+        template=_template(section, device),
         objectives=objectives(section.section("objectives")),
         constraints=constraints(section.section("constraints")),
         sampler=sampler(section, folder),
@@ -195,10 +199,25 @@ def _device(section: Section, folder: Path) -> str:
             return device
         device = file
     try:
-        load_device(device)
+        fpga.load_device(device)
     except InputError as error:
         section.wrong("device", str(error))
     return device
+
+
+def _template(section: Section, device: str) -> str:
+    """The template's name; a device that it cannot use is noted."""
+    template, known = section.text("template", StudySpec.template), (*fpga.TEMPLATES, fpga.AUTO)
+    if template not in known:
+        section.wrong("template", f"no template {shown(template)}{nearest(template, known)}")
+    elif template == "engine":
+        try:
+            fpga.require_memory(fpga.load_device(device))
+        except fpga.CannotBuild as error:
+            section.wrong("template", str(error))
+        except InputError:
+            pass  # a wrong device is noted as such
+    return template
 
 
 def _budget(section: Section) -> tuple[int | None, float | None]:

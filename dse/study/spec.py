@@ -110,6 +110,7 @@ class StudySpec:
     """A whole study, every default filled in and every name checked.
 
     `args` are given to the model's constructor; `weights` is a file with its float weights.
+    `template` is what a design on `device` is built after, or `auto`.
     """
 
     name: str
@@ -129,6 +130,7 @@ class StudySpec:
     parallel: ParallelSpec
     args: Mapping[str, Any] = field(default_factory=dict)
     weights: str | None = None
+    template: str = "dataflow"
 
     @property
     def workers(self) -> int:

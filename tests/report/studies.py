@@ -71,7 +71,7 @@ def complete_trial(number: int, accuracy: float, memory_bytes: int, bits: int = 
         },
         layers=layers,
         memory_bits=memory_bits,
-        cost={"utilization": {"lut": (9000 + 700 * bits) / 53_200}},
+        cost={"template": "dataflow", "utilization": {"lut": (9000 + 700 * bits) / 53_200}},
     )
 
 

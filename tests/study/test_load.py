@@ -44,6 +44,7 @@ def test_studies_of_the_repository(path: Path, tmp_path: Path) -> None:
 def test_defaults(write: Write) -> None:
     spec = load_study(write())
     assert (spec.name, spec.seed, spec.model, spec.device) == ("mine", 0, "lenet5", "xc7z020")
+    assert spec.template == "dataflow"
     assert spec.dataset == DatasetSpec("digits")
     assert spec.baseline == TrainingSpec(8, 0.003, 64)
     assert spec.finetune == TrainingSpec(1, 0.006, 64, 0.5)
@@ -70,6 +71,7 @@ search_space:
 baseline: {lr: 1e-3}
 finetune: {epochs: 0}
 device: ecp5-85
+template: auto
 objectives: {accuracy: maximize, fps: maximize}
 constraints: {fits: true, fps: ">= 1e3", memory_bytes: <= 16 KiB, accuracy: ">=98%"}
 sampler: {name: nsga2, warm_start: []}
@@ -91,6 +93,7 @@ def test_every_key(write: Write, tmp_path: Path) -> None:
     assert fc2.activation_bits == BitChoices((6, 7, 8))
     assert spec.baseline == TrainingSpec(8, 0.001, 64)
     assert (spec.finetune.epochs, spec.finetune.rule) == (0, Rule("taylor", "global"))
+    assert (spec.device, spec.template) == ("ecp5-85", "auto")
     assert dict(spec.objectives) == {"accuracy": "maximize", "fps": "maximize"}
     assert spec.constraints == (
         Constraint("fits", "==", 1.0),

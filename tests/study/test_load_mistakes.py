@@ -46,6 +46,12 @@ MISTAKES = [
     ("storage: {coo: 1}", "storage: must be a list of names, but got {'coo': 1}"),
     ("device: xc7z02", "device: no device 'xc7z02'; did you mean 'xc7z020'?"),
     ("device: other.yml", "device: no file 'other.yml'"),
+    ("template: engin", "template: no template 'engin'; did you mean 'engine'?"),
+    ("template: [engine]", "template: must be text"),
+    (
+        "template: engine\ndevice: ice40up5k",
+        "template: the engine needs external memory; ice40up5k has no",
+    ),
     ("objectives: {acuracy: maximize}", "objectives.acuracy: unknown .* mean 'accuracy'?"),
     ("objectives: {fps: minimize}", "objectives.fps: can only be 'maximize', but got 'minimize'"),
     ("constraints: {fps: 1000}", "constraints.fps: must be an operator .* but got 1000"),
