@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from dse.fpga.hardwired import csd_digits, dot_luts
 
 TERMS, ROWS = 16, 2
+SMALL_LUT = 40
 WIDEST = 24
 """Bits of the widest sum."""
 CASES = [
@@ -107,18 +108,24 @@ def main() -> None:
         weights = rng.integers(-(1 << (weight_bits - 1)), 1 << (weight_bits - 1), shape)
         weights[weights == 0] = -1
         matrices.append(weights * (rng.random(shape) < density))
-    errors = []
+    errors, additions = [], []
     print(f"{'W':>2} {'A':>2} {'density':>7} {'digits':>6} {'yosys':>6} {'model':>6} {'error':>6}")
     for case, weights, measured in zip(CASES, matrices, synthesise(yosys, matrices), strict=True):
         digits_of_rows = csd_digits(weights).sum(axis=1)
         model = float(dot_luts(digits_of_rows, case[1]).sum())
         errors.append(model / measured - 1)
+        added = digits_of_rows.sum() - ROWS
+        additions.append((added * case[1] / measured, added / measured, measured))
         print(
             f"{case[0]:2} {case[1]:2} {case[2]:7} {digits_of_rows.sum():6} {measured:6} "
             f"{model:6.0f} {errors[-1]:+6.0%}"
         )
-    sizes = [abs(error) for error in errors]
-    print(f"median {statistics.median(sizes):.0%}, worst {max(sizes):.0%}")
+    # a fit for relative errors, of what is large enough to follow any rule
+    table = np.array([row[:2] for row in additions if row[2] > SMALL_LUT])
+    per_bit, per_addition = np.linalg.lstsq(table, np.ones(len(table)), rcond=None)[0]
+    sizes = [abs(e) for e, row in zip(errors, additions, strict=True) if row[2] > SMALL_LUT]
+    print(f"fit: {per_bit:.2f} LUTs per code bit and {per_addition:.2f} per addition")
+    print(f"above {SMALL_LUT} LUTs: median {statistics.median(sizes):.0%}, worst {max(sizes):.0%}")
 
 
 if __name__ == "__main__":

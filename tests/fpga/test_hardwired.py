@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from dse.errors import InputError
 from dse.fpga import CannotBuild, describe, estimate, load_device
 from dse.fpga.arithmetic import REQUANTIZER_LUT, dot_lut
-from dse.fpga.hardwired import csd_digits, dot_luts
+from dse.fpga.hardwired import LUT_PER_ADDITION, LUT_PER_BIT, csd_digits, dot_luts
 from dse.fpga.memory import fifo_luts
 from dse.integer import ActivationGrid, IntegerNetwork, IntegerWeights, Layer, Requantizer
+from tests.fpga.cnv import golden
 from tests.fpga.networks import Bits, conv, lenet5, packed
 
 DEVICE = load_device("alveo-u250")
@@ -74,6 +75,24 @@ def test_pruning_saves_luts_in_proportion() -> None:
         luts[density] = sum(layer.lut for layer in report.layers)
     assert luts[0.5] / luts[1.0] == pytest.approx(0.5, abs=0.04)
     assert luts[0.25] / luts[1.0] == pytest.approx(0.25, abs=0.04)
+
+
+def test_the_published_errors_hold_with_each_case_left_out() -> None:
+    rows = [row for row in golden("constant_dot") if int(row["lut"]) > 40]
+    table = np.array(
+        [[int(row["digits"]) - 2, int(row["code_bits"]), int(row["lut"])] for row in rows]
+    )
+    scaled = np.stack([table[:, 0] * table[:, 1], table[:, 0]], axis=1) / table[:, 2:]
+    fitted = np.linalg.lstsq(scaled, np.ones(len(rows)), rcond=None)[0]
+    assert fitted == pytest.approx([LUT_PER_BIT, LUT_PER_ADDITION], abs=0.01)
+    errors = []
+    for index in range(len(rows)):
+        rest = np.delete(scaled, index, axis=0)
+        found = np.linalg.lstsq(rest, np.ones(len(rest)), rcond=None)[0]
+        errors.append(abs(float(scaled[index] @ found) - 1))
+    assert len(errors) == 30
+    assert np.median(errors) <= 0.065
+    assert max(errors) <= 0.28
 
 
 @pytest.mark.parametrize("bits", [4, 6, 8])
