@@ -65,8 +65,10 @@ class QuanLayer(nn.Module):
         for name in (*SCALES, *INTEGERS, *OURS, "quan_weight", "quan_bias"):
             key = prefix + name
             if quantized and key in state and self._buffers[name] is not None:
-                buffer = _as_buffer(key, state[key], name in SCALES)
-                self._buffers[name] = buffer.to(self.weight.device)
+                value = state[key]
+                if value.numel() == 1 and not name.startswith("quan_"):
+                    value = value.reshape(())  # the seed's are one-element vectors
+                self._buffers[name] = _as_buffer(key, value, name in SCALES).to(self.weight.device)
             elif name == "n_bits":  # new float weights: what was quantized before is void
                 self.get_buffer("n_bits").zero_()
             if self._buffers[name] is not None:
@@ -76,8 +78,6 @@ class QuanLayer(nn.Module):
 
 def _as_buffer(key: str, value: Tensor, real: bool) -> Tensor:
     """A buffer in our dtype. Raises InputError when an integer is not one."""
-    if value.numel() == 1 and value.dim() <= 1:
-        value = value.reshape(())
     if real:
         return value.detach().to(torch.float64)
     rounded = value.detach().to(torch.float64).round()
