@@ -32,13 +32,14 @@ class Guess:
 
 
 def first_guesses(context: Context, folder: StudyFolder, stage: Stage) -> Sequence[Guess]:
-    """The study's warm start in order, without repetitions; computed once and kept.
+    """The study's own configs, then its warm start, without repetitions; computed once and kept.
 
     Raises InputError when what was kept is damaged.
     """
     if folder.guesses.exists():
         return _kept(folder.guesses)
-    found: list[Guess] = []
+    own = context.spec.start
+    found = [Guess(config, f"start {number}") for number, config in enumerate(own, start=1)]
     for kind in context.spec.sampler.warm_start:
         if kind == "uniform":
             found += uniform_guesses(context.spec.search_space)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dse import fpga
+from dse.data import UNCHANGED, Augmentation
 from dse.errors import InputError, nearest
 from dse.prune import Rule
 from dse.storage import formats
@@ -18,6 +19,7 @@ from dse.study.running import parallel, parallel_values, sampler, sampler_values
 from dse.study.section import Bounds, Section
 from dse.study.space import group_values, grouped, search_space, space_values
 from dse.study.spec import StudySpec, TrainingSpec
+from dse.study.start import start_configs, start_values
 from dse.study.units import duration_s, shown
 
 __all__ = ["duration_s", "load_study", "resolved"]
@@ -32,6 +34,7 @@ KEYS = (
     "baseline",
     "search_space",
     "groups",
+    "start",
     "storage",
     "prune",
     "finetune",
@@ -92,9 +95,11 @@ def resolved(spec: StudySpec) -> dict[str, Any]:
         "baseline": _training_values(spec.baseline),
         "search_space": space_values(spec.search_space),
         "groups": group_values(spec.search_space),
+        "start": start_values(spec.start),
         "storage": list(spec.storage),
         "prune": asdict(spec.finetune.rule),
-        "finetune": _training_values(spec.finetune, "gradual"),
+        "finetune": _training_values(spec.finetune, "gradual")
+        | {"augment": spec.finetune.augmentation.changes},
         "device": spec.device,
         "template": spec.template,
         "objectives": dict(spec.objectives),
@@ -113,7 +118,8 @@ def _study(section: Section, path: Path) -> StudySpec:
     trials, timeout_s = _budget(section.section("budget"))
     rule = _prune(section.section("prune"))
     device = _device(section, folder)
-    finetune = _training(section.section("finetune"), FINETUNE, Bounds(0), "gradual")
+    space = search_space(section.section("search_space"), layers, rule.pattern)
+    space = grouped(section.section("groups"), space)
     return StudySpec(
         name=_name(section, path.stem),
         seed=section.integer("seed", 0, SEEDS),
@@ -122,12 +128,10 @@ def _study(section: Section, path: Path) -> StudySpec:
         weights=network.weights,
         dataset=dataset,
         baseline=replace(_baseline(section, network), augmentation=dataset.augmentation),
-        search_space=grouped(
-            section.section("groups"),
-            search_space(section.section("search_space"), layers, rule.pattern),
-        ),
+        search_space=space,
+        start=start_configs(section, space),
         storage=_storage(section),
-        finetune=replace(finetune, rule=rule, augmentation=dataset.augmentation),
+        finetune=_finetune(section.section("finetune"), rule, dataset.augmentation),
         device=device,
         template=_template(section, device),
         objectives=objectives(section.section("objectives")),
@@ -152,6 +156,16 @@ def _baseline(section: Section, network: sources.Network) -> TrainingSpec:
     default = BASELINE if network.weights is None else replace(BASELINE, epochs=0)
     epochs = COUNT if network.weights is None else Bounds(0)
     return _training(section.section("baseline"), default, epochs)
+
+
+def _finetune(section: Section, rule: Rule, augmentation: Augmentation) -> TrainingSpec:
+    """Augmented like the baseline, unless the file says that it is not."""
+    spec = _training(section, FINETUNE, Bounds(0), "gradual", "augment")
+    augment = section.get("augment")
+    if augment not in (None, True, False):
+        section.wrong("augment", f"must be true or false, but got {shown(augment)}")
+    used = UNCHANGED if augment is False else augmentation
+    return replace(spec, rule=rule, augmentation=used)
 
 
 def _training(section: Section, default: TrainingSpec, epochs: Bounds, *keys: str) -> TrainingSpec:

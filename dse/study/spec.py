@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from dse.config import Config
 from dse.data import UNCHANGED, Augmentation
 from dse.train import Schedule as TrainingSpec
 
@@ -109,7 +110,8 @@ class ParallelSpec:
 class StudySpec:
     """A whole study, every default filled in and every name checked.
 
-    `args` are given to the model's constructor; `weights` is a file with its float weights.
+    `args` are given to the model's constructor; `weights` is a file with its float weights;
+    `start` are configs to try before all others.
     `template` is what a design on `device` is built after, or `auto`.
     """
 
@@ -131,6 +133,7 @@ class StudySpec:
     args: Mapping[str, Any] = field(default_factory=dict)
     weights: str | None = None
     template: str = "dataflow"
+    start: tuple[Config, ...] = ()
 
     @property
     def workers(self) -> int:

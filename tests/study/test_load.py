@@ -10,6 +10,8 @@ import pytest
 import torch
 import yaml
 
+from dse.config import LayerConfig
+from dse.data import Augmentation
 from dse.errors import InputError
 from dse.prune import Rule
 from dse.storage import formats
@@ -109,6 +111,67 @@ def test_every_key(write: Write, tmp_path: Path) -> None:
 def test_a_pattern_fixes_every_prune_ratio(write: Write, tmp_path: Path) -> None:
     spec = load_study(write('prune: {structure: "1:3"}\n'))
     assert {layer.prune_ratio for layer in spec.search_space.values()} == {RatioRange(2 / 3, 2 / 3)}
+    assert load_study(save(tmp_path / "study.yml", spec)) == spec
+
+
+START = """
+search_space:
+  defaults: {weight_bits: {low: 1, high: 4}, activation_bits: 8}
+  layers: {conv3: {channel_ratio: {high: 0.7}}}
+start:
+  - conv1: {prune_ratio: 0.2, weight_bits: 4}
+    conv2: {prune_ratio: 0.6, weight_bits: 2}
+    conv3: {prune_ratio: 0.95, weight_bits: 1, channel_ratio: 0.65}
+    fc1: {prune_ratio: 0.95, weight_bits: 1, activation_bits: 8}
+    fc2: {prune_ratio: 0.8, weight_bits: 3}
+"""
+
+
+def test_configs_to_start_with(write: Write, tmp_path: Path) -> None:
+    spec = load_study(write(START))
+    (config,) = spec.start
+    assert list(config) == ["conv1", "conv2", "conv3", "fc1", "fc2"]
+    assert config["conv1"] == LayerConfig(0.2, 4, 8)
+    assert config["conv3"] == LayerConfig(0.95, 1, 8, channel_ratio=0.65)
+    assert load_study(save(tmp_path / "study.yml", spec)) == spec
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("conv1: {prune_ratio: 0.2, ", "conv1: {", "conv1.prune_ratio: must be a number 0 to 0.98"),
+        ("0.95, weight_bits: 1, ch", "1.0, weight_bits: 1, ch", "conv3.prune_ratio: must .* got 1"),
+        ("weight_bits: 3}", "weight_bits: 8}", "fc2.weight_bits: must be one of 1, 2, 3, 4, as s"),
+        ("weight_bits: 3}", "bits: 8}", "fc2.bits: unknown key"),
+        (
+            "activation_bits: 8}\n    fc2",
+            "activation_bits: 4}\n    fc2",
+            "fc1.activation_bits: must",
+        ),
+        ("  - conv1", "  - conv0: {}\n    conv1", "conv0: the model has no layer 'conv0'; did you"),
+        ("  - conv1", "  - 5\n  - conv1", r"start\[0\]: must be a mapping"),
+    ],
+)
+def test_start_configs_outside_the_search_space(
+    write: Write, before: str, after: str, message: str
+) -> None:
+    assert START.count(before) == 1
+    with pytest.raises(InputError, match=r"start\[0\].*" + message.removeprefix(r"start\[0\]")):
+        load_study(write(START.replace(before, after)))
+
+
+def test_start_must_be_a_list(write: Write) -> None:
+    with pytest.raises(InputError, match="start: must be a list of configs, but got"):
+        load_study(write("start: {conv1: 1}\n"))
+
+
+def test_finetuning_may_leave_augmentation_to_the_baseline(write: Write, tmp_path: Path) -> None:
+    study = "model: lenet5\ndataset: {name: digits, augment: {shift: 2}}\n"
+    both = load_study(write(whole=study))
+    assert both.baseline.augmentation == both.finetune.augmentation == Augmentation(shift=2)
+    spec = load_study(write(whole=study + "finetune: {augment: false}\n"))
+    assert spec.baseline.augmentation == Augmentation(shift=2)
+    assert not spec.finetune.augmentation.changes
     assert load_study(save(tmp_path / "study.yml", spec)) == spec
 
 
