@@ -154,11 +154,14 @@ def check_network(spec: StudySpec, dataset: data.Dataset) -> None:
     net, images = new_network(spec).eval(), dataset.train.images[:2]
     try:
         with torch.no_grad():
-            outputs = tuple(net(images).shape)
+            output = net(images)
     except Exception as error:  # the user's code may raise anything
         raise InputError(
             f"{spec.model} cannot take images of shape {tuple(images.shape[1:])}: {cause(error)}"
         ) from error
+    if not isinstance(output, torch.Tensor):
+        raise InputError(f"{spec.model} must return one tensor, but gave {type(output).__name__}")
+    outputs = tuple(output.shape)
     if len(outputs) != 2 or outputs[1] < dataset.classes:
         raise InputError(
             f"{spec.model} gives an output of shape {outputs} for two images, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 import torch
 import yaml
 
+from dse import run as verb
 from dse import train
 from dse.errors import InputError
 from dse.models import build
 from dse.search import prepare
 from dse.study.folder import StudyFolder
 from dse.study.load import load_study, resolved
-from dse.trial import Context
+from dse.trial import Context, run
 
 from . import tiny
 
@@ -73,6 +75,15 @@ def test_the_baseline_is_the_trained_network_with_its_normalization_folded(tmp_p
     torch.testing.assert_close(
         train.logits_of(context.baseline, data.test.images), expected, rtol=1e-3, atol=1e-4
     )
+
+
+def test_a_trial_of_it_is_evaluated_and_written(tmp_path: Path) -> None:
+    context, folder = prepared(tmp_path)
+    config = {name: tiny.choice(0.25, 6) for name in context.spec.search_space}
+    record = run(0, "", config, context, folder)
+    assert (record.state, record.reason) == ("complete", "")
+    assert record.metrics["accuracy"] > 0
+    assert (folder.trial(0) / "model.bin").stat().st_size == record.metrics["memory_bytes"]
 
 
 def test_preparing_twice_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -155,3 +166,37 @@ def test_the_resolved_study_says_the_same(tmp_path: Path) -> None:
 def test_mistakes_in_the_file(changes: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=message):
         load_study(write(tmp_path, **changes))
+
+
+def test_images_with_other_channels(tmp_path: Path) -> None:
+    path = write(tmp_path)
+    (tmp_path / "plain.py").write_text(NETWORK.replace("nn.Conv2d(1,", "nn.Conv2d(3,"))
+    with pytest.raises(InputError, match=r"cannot take images of shape \(1, 12, 12\): raised"):
+        prepare.prepare(load_study(path), StudyFolder(tmp_path / "results"), lambda _: None)
+
+
+BAD = {
+    "unsupported layer": ("nn.ReLU6()", "nn.GELU()", r"body.2 \(GELU\) is not supported; instead"),
+    "control flow": (
+        "return self.fc(self.drop(x.mean((2, 3))))",
+        "return self.fc(self.drop(x.mean((2, 3)))) if x.sum() > 0 else self.fc(x[:, :, 0, 0])",
+        r"model: Plain.forward cannot be traced: .*dynamic control flow",
+    ),
+    "no tensor": (
+        "return self.fc(",
+        "return None, self.fc(",
+        "must return one tensor|gives an out",
+    ),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BAD.values(), ids=BAD.keys())
+def test_a_network_that_has_no_integer_form_ends_a_run_with_status_2(
+    old: str, new: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write(tmp_path)
+    (tmp_path / "plain.py").write_text(NETWORK.replace(old, new))
+    assert verb.main([str(path), "--out", str(tmp_path / "results")]) == 2
+    errors = capsys.readouterr().err
+    assert re.search(message, errors)
+    assert "Traceback" not in errors
