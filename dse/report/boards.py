@@ -91,8 +91,10 @@ def matrix(folder: StudyFolder, results: Results, chosen: Sequence[Recommendatio
 
 
 def board_cells(fit: fpga.BoardFit) -> list[str]:
-    """Fits, binding, free, frames/s and latency of one network on one device, as text."""
-    return [_word(fit), *_cells(fit)]
+    """Fits, the fullest resource and what of it is free, frames/s, latency: one network on one
+    device, as text."""
+    binding, free, *rest = _cells(fit)
+    return [_word(fit), binding if free == NOTHING else f"{binding} {free}", *rest]
 
 
 def _word(fit: fpga.BoardFit) -> str:

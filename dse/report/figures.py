@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
-import uuid
-from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -13,7 +10,7 @@ from matplotlib.figure import Figure
 from dse.report.front_plot import front_plot
 from dse.report.layers_plot import layers_plot
 from dse.report.results import Results
-from dse.study.folder import StudyFolder, write_atomically
+from dse.study.folder import StudyFolder, write_atomically, write_bytes_atomically
 
 PLOTS = {"pareto": front_plot, "layers": layers_plot}
 PNG_DPI = 150
@@ -34,7 +31,7 @@ def write_figures(folder: StudyFolder, results: Results) -> dict[str, str]:
             figure = plot(results)
             texts[name] = svg_text(figure)
             write_atomically(folder.figure(name, "svg"), texts[name])
-            _write_bytes(folder.figure(name, "png"), png_bytes(figure))
+            write_bytes_atomically(folder.figure(name, "png"), png_bytes(figure))
     return texts
 
 
@@ -50,12 +47,3 @@ def png_bytes(figure: Figure) -> bytes:
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=PNG_DPI, metadata={"Software": None})
     return buffer.getvalue()
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    scratch = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        scratch.write_bytes(content)
-        os.replace(scratch, path)
-    finally:
-        scratch.unlink(missing_ok=True)

@@ -181,7 +181,7 @@ def _boards(boards: BoardMatrix, chosen: Sequence[Recommendation]) -> Section:
     for item in chosen:
         key = str(item.record.number)
         letters[key] = letters.get(key, "") + item.letter
-    heads = ("fits", "bound by", "free", "frames/s", "latency")
+    heads = ("fits", "fullest, free", "frames/s", "latency")
     columns = [Column("device", "text")]
     for number, letter in letters.items():
         columns += [Column(f"{letter} #{number} {heads[0]}", "text"), *map(Column, heads[1:])]

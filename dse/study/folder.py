@@ -39,6 +39,7 @@ OURS = (
     "pareto.svg",
     "layers.png",
     "layers.svg",
+    "figures",
     "report.html",
 )
 
@@ -205,6 +206,11 @@ class StudyFolder:
         """The page."""
         return self.path / "report.html"
 
+    @property
+    def figures(self) -> Path:
+        """Folder of the figures for papers, made on request."""
+        return self.path / "figures"
+
     def figure(self, name: str, extension: str) -> Path:
         """A plot, such as `pareto.png`."""
         return self.path / f"{name}.{extension}"
@@ -328,9 +334,14 @@ def _delete(path: Path) -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write `text` beside `path` and move it into place, so that readers never see half a file."""
+    write_bytes_atomically(path, text.encode())
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """As `write_atomically`, for bytes."""
     scratch = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
     try:
-        scratch.write_text(text, encoding="utf-8")
+        scratch.write_bytes(content)
         os.replace(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)

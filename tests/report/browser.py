@@ -49,7 +49,10 @@ class Browser:
         return [entry["message"] for entry in self._driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Addresses asked for since the page was opened, its own among them."""
+        """Addresses asked for since the page was opened, its own among them.
+
+        The browser's own pages (chrome://) are none of the page's.
+        """
         messages = [
             json.loads(e["message"])["message"] for e in self._driver.get_log("performance")
         ]
@@ -57,6 +60,7 @@ class Browser:
             message["params"]["request"]["url"]
             for message in messages
             if message["method"] == "Network.requestWillBeSent"
+            and not message["params"]["request"]["url"].startswith("chrome://")
         ]
 
     def move(self, x: float, y: float, click: bool = False) -> None:

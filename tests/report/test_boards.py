@@ -63,8 +63,8 @@ def test_the_page_has_a_row_per_device_and_the_marks_of_the_points(tmp_path: Pat
     assert "C #3 fits" in section
     rows = [re.findall(r"<td[^>]*>([^<]*)", row) for row in section.split("<tr>")[2:]]
     assert [row[0] for row in rows] == ["big", "small", "odd"]
-    assert rows[0][1:6] == ["tight", "lut", "5%", "999", "2.50 ms"]
-    assert rows[0][6:] == ["yes", "lut", "41%", "12,345", "810 &#181;s"]
+    assert rows[0][1:5] == ["tight", "lut 5%", "999", "2.50 ms"]
+    assert rows[0][5:] == ["yes", "lut 41%", "12,345", "810 &#181;s"]
     assert rows[2][1:3] == ["no", "no external memory"]
 
 

@@ -31,7 +31,9 @@ function linePlot(box, lines, axes) {
         stroke: HUES[index % HUES.length], "stroke-dasharray": DASHES[index % DASHES.length]}));
       at.forEach(([px, py], place) => dots.push({x: px, y: py, line, point: line.points[place]}));
     });
-    hoverLines(picture, dots, width, axes);
+    pointAt(picture, dots, width, ({line, point}) => [html("b", {}, line.name),
+      html("div", {}, `${axes.x}: ${+point[0].toPrecision(4)}`),
+      html("div", {}, `${axes.y}: ${+point[1].toPrecision(4)}`)]);
     return picture;
   });
 }
@@ -41,23 +43,6 @@ function decades(low, high) {
   const ticks = [];
   for (let power = Math.ceil(Math.log10(low)); 10 ** power <= high; power++) ticks.push(10 ** power);
   return ticks.length > 6 ? ticks.filter((_, index) => index % 2 === 0) : ticks;
-}
-
-function hoverLines(picture, dots, width, axes) {
-  picture.addEventListener("pointermove", (event) => {
-    const frame = picture.getBoundingClientRect(), zoom = width / frame.width;
-    const px = (event.clientX - frame.left) * zoom, py = (event.clientY - frame.top) * zoom;
-    let best = null, reach = REACH;
-    for (const dot of dots) {
-      const distance = Math.hypot(dot.x - px, dot.y - py);
-      if (distance < reach) [best, reach] = [dot, distance];
-    }
-    if (!best) return hideTip();
-    const [a, b] = best.point.map((value) => +value.toPrecision(4));
-    showTip([html("b", {}, best.line.name), html("div", {}, `${axes.x}: ${a}`),
-      html("div", {}, `${axes.y}: ${b}`)], event.clientX, event.clientY);
-  });
-  picture.addEventListener("pointerleave", hideTip);
 }
 
 function lineKey(names) {

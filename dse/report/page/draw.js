@@ -129,4 +129,26 @@ function showTip(content, x, y) {
   tip.style.top = `${Math.max(4, Math.min(y + 14, innerHeight - height - 4))}px`;
 }
 const hideTip = () => { tip.hidden = true; };
+
+// Shows what `words` says of the dot nearest to the pointer, if one is near; returns the finder.
+const REACH = 26;  // pixels from which a point still counts as pointed at
+function pointAt(picture, dots, width, words) {
+  const nearest = (event) => {
+    const frame = picture.getBoundingClientRect(), zoom = width / frame.width;
+    const px = (event.clientX - frame.left) * zoom, py = (event.clientY - frame.top) * zoom;
+    let best = null, reach = REACH;
+    for (const dot of dots) {
+      const distance = Math.hypot(dot.x - px, dot.y - py);
+      if (distance < reach) [best, reach] = [dot, distance];
+    }
+    return best;
+  };
+  picture.addEventListener("pointermove", (event) => {
+    const dot = nearest(event);
+    if (dot) showTip(words(dot), event.clientX, event.clientY);
+    else hideTip();
+  });
+  picture.addEventListener("pointerleave", hideTip);
+  return nearest;
+}
 addEventListener("scroll", hideTip, {passive: true});

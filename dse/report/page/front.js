@@ -2,7 +2,6 @@
 "use strict";
 
 const LANE = 20;  // pixels of each lane of trials without accuracy
-const REACH = 26;  // pixels from which a point still counts as pointed at
 const NEAR = 0.03;  // the close-up shows what is within three points of the best
 
 function frontPlot(box, controls) {
@@ -169,23 +168,7 @@ function legend(lanes) {
 }
 
 function listen(picture, dots, width) {
-  const nearest = (event) => {
-    const frame = picture.getBoundingClientRect(), zoom = width / frame.width;
-    const px = (event.clientX - frame.left) * zoom, py = (event.clientY - frame.top) * zoom;
-    let best = null, reach = REACH;
-    for (const dot of dots) {
-      const distance = Math.hypot(dot.x - px, dot.y - py);
-      if (distance < reach) [best, reach] = [dot, distance];
-    }
-    return best;
-  };
-  picture.addEventListener("pointermove", (event) => {
-    const dot = nearest(event);
-    picture.style.cursor = dot ? "pointer" : "";
-    if (dot) showTip(tipOf(dot.trial), event.clientX, event.clientY);
-    else hideTip();
-  });
-  picture.addEventListener("pointerleave", hideTip);
+  const nearest = pointAt(picture, dots, width, (dot) => tipOf(dot.trial));
   picture.addEventListener("click", (event) => {
     const dot = nearest(event);
     if (dot) select(dot.trial.n);
