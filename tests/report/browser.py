@@ -28,13 +28,14 @@ class Browser:
     """One page at a time; `run` evaluates JavaScript in it and returns its value."""
 
     def __init__(self, driver: Any) -> None:
-        self._driver = driver
+        self._driver, self._address = driver, ""
 
     def open(self, page: Path) -> None:
         """Load a page and let what earlier ones logged be forgotten."""
         self._driver.get_log("browser")
         self._driver.get_log("performance")
-        self._driver.get(page.resolve().as_uri())
+        self._address = page.resolve().as_uri()
+        self._driver.get(self._address)
 
     def run(self, script: str, *arguments: object) -> Any:
         """The value of a JavaScript function body."""
@@ -51,7 +52,7 @@ class Browser:
     def requests(self) -> list[str]:
         """Addresses asked for since the page was opened, its own among them.
 
-        The browser's own pages (chrome://) are none of the page's.
+        The browser's own start page asks for some too; they are not this page's.
         """
         messages = [
             json.loads(e["message"])["message"] for e in self._driver.get_log("performance")
@@ -60,7 +61,7 @@ class Browser:
             message["params"]["request"]["url"]
             for message in messages
             if message["method"] == "Network.requestWillBeSent"
-            and not message["params"]["request"]["url"].startswith("chrome://")
+            and message["params"]["documentURL"] == self._address
         ]
 
     def move(self, x: float, y: float, click: bool = False) -> None:
