@@ -123,6 +123,6 @@ def test_the_page_draws_every_front_without_errors_or_requests(tmp_path: Path) -
         assert browser.errors() == []
         assert browser.requests() == [(tmp_path / "out" / "comparison.html").resolve().as_uri()]
         lines = (
-            "return document.querySelectorAll('#fronts-plot svg > path[stroke-dasharray]').length"
+            "return document.querySelectorAll('#fronts-plot > svg > path[stroke-dasharray]').length"
         )
         assert browser.run(lines) == 3
