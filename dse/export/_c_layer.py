@@ -1,4 +1,4 @@
-"""One layer, pool or buffer of the C model as text. A further kind of node is a function here."""
+"""A conv or linear layer of the C model as text; and what every node's text is made of."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dse.export._c_text import CType, array, comment, literal
+from dse.export._c_requantize import requantize_text, scaled_type
+from dse.export._c_text import CType, array, comment
 from dse.export._deployment import weight_range
-from dse.integer import ConvGeometry, IntegerNetwork, Layer, MaxPool, Reshape
-from dse.integer.requantize import Requantizer
+from dse.integer import ConvGeometry, IntegerNetwork, Layer, Passing
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,18 @@ class Names:
     def type(self, tensor: str) -> str:
         """Type of a tensor's values; a reshaped or pooled tensor has that of its source."""
         nodes = {node.name: node for node in self.network.nodes}
-        while tensor in nodes and not isinstance(nodes[tensor], Layer):
-            tensor = nodes[tensor].inputs[0]
+        while isinstance(node := nodes.get(tensor), Passing):
+            tensor = node.source
         return f"{self.identifiers[tensor]}_t"
 
     def size(self, tensor: str) -> int:
         """Number of values of one image."""
         return math.prod(self.network.shapes[tensor])
+
+    def trace(self, node: str, position: str) -> str:
+        """The call that lets test.c see an accumulator of `node`."""
+        number = [other.name for other in self.network.accumulating].index(node)
+        return f"MODEL_TRACE({number}, {position}, acc);"
 
 
 def layer_piece(names: Names, layer: Layer) -> Piece:
@@ -48,21 +53,15 @@ def layer_piece(names: Names, layer: Layer) -> Piece:
     dense = names.formats[layer.name] == "dense"
     types = _types(names, layer)
     constants = [array(f"{c}_acc_t", f"{c}_bias", layer.bias)]
-    if dense:
-        constants.append(array(f"{c}_weight_t", f"{c}_weight", layer.weights.values))
-    else:
-        start, column, value = _compressed(layer)
-        position, index = CType(f"{c}_start_t", 0, int(start[-1])), _index_type(c, layer)
-        types += [position, index]
-        constants += [
-            array(position.name, f"{c}_start", start),
-            array(index.name, f"{c}_column", column),
-            array(f"{c}_weight_t", f"{c}_weight", value),
-        ]
+    stored = f"those of {layer.shares}"
+    if layer.shares is None:
+        stored = "dense" if dense else "compressed rows"
+        own_types, own_constants = _weights(c, layer, dense)
+        types += own_types
+        constants += own_constants
     shape = " x ".join(map(str, layer.weights.shape))
     kind = "linear" if layer.geometry is None else "conv"
     grid = "mid-rise" if layer.weights.mid_rise else "affine"
-    stored = "dense" if dense else "compressed rows"
     about = (
         f"{layer.name}: {kind}, {shape}, {layer.weights.bits} bit {grid} weights, "
         f"{layer.weights.nonzeros} not zero, {stored}; "
@@ -70,116 +69,35 @@ def layer_piece(names: Names, layer: Layer) -> Piece:
     )
     parts = [f"/* {comment(about)} */", *constants]
     if layer.requantizer:
-        parts.append(_requantize(c, layer, layer.requantizer))
+        parts.append(requantize_text(c, f"{c}_t", layer.requantizer))
     parts.append(_loops(names, layer, dense))
     return Piece(tuple(types), "\n".join(parts))
-
-
-def pool_piece(names: Names, pool: MaxPool) -> Piece:
-    """Max pool; padding never wins, because only positions inside the image are looked at."""
-    network, c, kind = names.network, names.identifiers[pool.name], names.type(pool.name)
-    (channels, iy, ix), (_, oy, ox) = network.shapes[pool.source], network.shapes[pool.name]
-    ky, kx = pool.kernel
-    value = flat(("channel", channels), ("iy", iy), ("ix", ix), whole=True)
-    text = f"""/* {comment(pool.name)}: max pool {ky} x {kx} */
-static void {c}(const {kind} x[{names.size(pool.source)}], {kind} y[{names.size(pool.name)}])
-{{
-    for (int channel = 0; channel < {channels}; channel++)
-    for (int oy = 0; oy < {oy}; oy++)
-    for (int ox = 0; ox < {ox}; ox++) {{
-        {kind} best = 0;
-        int any = 0;
-        for (int ky = 0; ky < {ky}; ky++)
-        for (int kx = 0; kx < {kx}; kx++) {{
-{_position((iy, ix), pool.stride, (1, 1), pool.padding)}
-            if (!any || x[{value}] > best)
-                best = x[{value}];
-            any = 1;
-        }}
-        y[{flat(("channel", channels), ("oy", oy), ("ox", ox))}] = best;
-    }}
-}}"""
-    return Piece((), text)
-
-
-def reshape_piece(names: Names, node: Reshape) -> Piece:
-    """The same values in the same order, copied so that every node has its own buffer."""
-    c, kind, size = names.identifiers[node.name], names.type(node.name), names.size(node.name)
-    text = f"""/* {comment(node.name)}: the same values as {"x".join(map(str, node.shape))} */
-static void {c}(const {kind} x[{size}], {kind} y[{size}])
-{{
-    for (int i = 0; i < {size}; i++)
-        y[i] = x[i];
-}}"""
-    return Piece((), text)
 
 
 def _types(names: Names, layer: Layer) -> list[CType]:
     c, bounds = names.identifiers[layer.name], names.network.bounds[layer.name]
     low, high = int(bounds.low.min()), int(bounds.high.max())
-    types = [
-        CType(f"{c}_acc_t", min(low, -1), high),
-        CType(f"{c}_weight_t", min(weight_range(layer)[0], -1), weight_range(layer)[1]),
-    ]
+    types = [CType(f"{c}_acc_t", min(low, -1), high)]
     requantizer = layer.requantizer
     if requantizer is None:
         return [*types, CType(f"{c}_t", min(low, -1), high)]
-    products = [
-        bound * requantizer.multiplier + _half(requantizer) for bound in (bounds.low, bounds.high)
-    ]
-    low, high = int(min(p.min() for p in products)), int(max(p.max() for p in products))
-    if (requantizer.shift <= 0).any():  # shifted left after a clip at 2^40
-        low, high = min(low, -(1 << 50)), max(high, 1 << 50)
-    # the product before the half is added must fit, too
-    low = min(low, -1, low - int(_half(requantizer).max()))
-    return [*types, CType(f"{c}_scaled_t", low, high), CType(f"{c}_t", 0, requantizer.high)]
+    scaled = scaled_type(c, requantizer, bounds.low, bounds.high)
+    return [*types, scaled, CType(f"{c}_t", 0, requantizer.high)]
 
 
-def _half(requantizer: Requantizer) -> np.ndarray:
-    shift = requantizer.shift
-    return np.where(shift > 0, np.int64(1) << np.maximum(shift - 1, 0), 0)
-
-
-def _requantize(c: str, layer: Layer, requantizer: Requantizer) -> str:
-    """clamp(zero + floor((acc * M0 + 2^(n-1)) / 2^n)), one multiplier or one per row."""
-    per_row = requantizer.multiplier.size > 1
-    multiplier = f"{c}_multiplier[row]" if per_row else str(int(requantizer.multiplier[0]))
-    shift = f"{c}_shift[row]" if per_row else str(int(requantizer.shift[0]))
-    lines = []
-    if per_row:
-        lines.append(array("uint16_t", f"{c}_multiplier", requantizer.multiplier))
-        lines.append(array("int8_t", f"{c}_shift", requantizer.shift))
-    half = f"(({c}_scaled_t)1 << ({shift} - 1))" if per_row else literal(int(_half(requantizer)[0]))
-    wide = f"{c}_scaled_t"
-    lines += [
-        f"static {c}_t {c}_requantize({c}_acc_t acc, int row)",
-        "{",
-        f"    {wide} scaled = ({wide})acc * {multiplier};",
-        *([] if per_row else ["    (void)row;"]),
+def _weights(c: str, layer: Layer, dense: bool) -> tuple[list[CType], list[str]]:
+    """Types and constants of the weights: all of them, or compressed rows."""
+    low, high = weight_range(layer)
+    kind = CType(f"{c}_weight_t", min(low, -1), high)
+    if dense:
+        return [kind], [array(kind.name, f"{c}_weight", layer.weights.values)]
+    start, column, value = _compressed(layer)
+    position, index = CType(f"{c}_start_t", 0, int(start[-1])), _index_type(c, layer)
+    return [kind, position, index], [
+        array(position.name, f"{c}_start", start),
+        array(index.name, f"{c}_column", column),
+        array(kind.name, f"{c}_weight", value),
     ]
-    right = f"    scaled = FLOOR_SHIFT({wide}, scaled + {half}, {shift});"
-    left = [
-        "    scaled = CLIP40(scaled);",
-        f"    scaled = scaled * (({wide})1 << -({shift}));",
-    ]
-    if (requantizer.shift > 0).all():
-        lines.append(right)
-    elif (requantizer.shift <= 0).all():
-        lines += left
-    else:
-        lines += [f"    if ({shift} > 0) {{", f"    {right}", "    } else {"]
-        lines += [f"    {line}" for line in left] + ["    }"]
-    zero = requantizer.grid.zero_point
-    low, high = requantizer.low - zero, requantizer.high - zero
-    lines += [
-        f"    if (scaled < {low})",
-        f"        return {requantizer.low};",
-        f"    if (scaled > {high})",
-        f"        return {requantizer.high};",
-        f"    return ({c}_t){f'(scaled + {zero})' if zero else 'scaled'};",
-        "}",
-    ]
-    return "\n".join(lines)
 
 
 def _compressed(layer: Layer) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -198,7 +116,6 @@ def _loops(names: Names, layer: Layer, dense: bool) -> str:
     size, out = names.size(layer.source), names.size(layer.name)
     head = f"static void {c}(const {source} x[{size}], {c}_t y[{out}])\n{{\n"
     result = f"{c}_requantize(acc, row)" if layer.requantizer else f"({c}_t)acc"
-    number = [layer.name for layer in names.network.layers].index(layer.name)
     place, inner = "row", _linear_sum(names, layer, dense)
     loops = [f"    for (int row = 0; row < {layer.rows}; row++)"]
     if layer.geometry is not None:
@@ -211,14 +128,14 @@ def _loops(names: Names, layer: Layer, dense: bool) -> str:
     return f"""{head}{opening} {{
         {c}_acc_t acc = {c}_bias[row];
 {inner}
-        MODEL_TRACE({number}, {place}, acc);
+        {names.trace(layer.name, place)}
         y[{place}] = {result};
     }}
 }}"""
 
 
 def _linear_sum(names: Names, layer: Layer, dense: bool) -> str:
-    c, columns = names.identifiers[layer.name], layer.weights.shape[1]
+    c, columns = _owner(names, layer), layer.weights.shape[1]
     if dense:
         place = flat(("row", layer.rows), ("column", columns))
         return f"""        for (int column = 0; column < {columns}; column++)
@@ -229,7 +146,7 @@ def _linear_sum(names: Names, layer: Layer, dense: bool) -> str:
 
 def _conv_sum(names: Names, layer: Layer, geometry: ConvGeometry, dense: bool) -> str:
     """The inner loops; a position outside the image is padding, the zero point, and adds 0."""
-    c, network = names.identifiers[layer.name], names.network
+    c, network = _owner(names, layer), names.network
     total, iy, ix = network.shapes[layer.source]
     rows, channels, ky, kx = layer.weights.shape
     if dense:
@@ -249,9 +166,14 @@ def _conv_sum(names: Names, layer: Layer, geometry: ConvGeometry, dense: bool) -
         channel = f"(row / {rows // geometry.groups} * {channels} + channel)"
     place = flat((channel, total), ("iy", iy), ("ix", ix), whole=True)
     return f"""{loops}
-{_position((iy, ix), geometry.stride, geometry.dilation, geometry.padding)}
+{position((iy, ix), geometry.stride, geometry.dilation, geometry.padding)}
             acc += {_product(names, layer, weight, f"x[{place}]")};
         }}"""
+
+
+def _owner(names: Names, layer: Layer) -> str:
+    """Identifier of the layer at which the weights stand."""
+    return names.identifiers[layer.shares or layer.name]
 
 
 def _product(names: Names, layer: Layer, weight: str, code: str) -> str:
@@ -262,7 +184,7 @@ def _product(names: Names, layer: Layer, weight: str, code: str) -> str:
     return f"{wide}{weight} * {f'({code} - {zero})' if zero else code}"
 
 
-def _position(
+def position(
     size: tuple[int, int],
     stride: tuple[int, int],
     dilation: tuple[int, int],

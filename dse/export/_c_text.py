@@ -17,12 +17,12 @@ RESERVED = re.compile(
     "inline|int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|"
     "union|unsigned|void|volatile|while|class|new|delete|this|template|typename|namespace|public|"
     "private|protected|virtual|operator|using|try|catch|throw|bool|true|false|main|and|or|not|xor|"
-    "output|x|y|acc|row|column|channel|best|any|scaled|i|k|[iko][yx]"
+    "output|x|y|acc|row|column|channel|best|any|scaled|i|k|[iko][yx]|x[0-9]+"
 )
 """Words of C and C++, and what the generated functions call their own variables."""
 SUFFIXES = (
     *("", "_t", "_out", "_acc_t", "_bias", "_weight", "_weight_t", "_start", "_start_t", "_column"),
-    *("_column_t", "_requantize", "_multiplier", "_shift", "_scaled_t"),
+    *("_column_t", "_requantize", "_multiplier", "_shift", "_scaled_t", "_leaked"),
 )
 """Everything a node defines: its identifier with one of these behind it."""
 LINE = 96

@@ -80,9 +80,10 @@ class Deployment:
 
     @property
     def accumulators(self) -> list[tuple[str, IntArray]]:
-        """Layer name and accumulators of the traced images, in the network's order."""
+        """Node and accumulators of the traced images, in the network's order."""
         return [
-            (layer.name, self.traced[f"{layer.name}.accumulators"]) for layer in self.network.layers
+            (node.name, self.traced[f"{node.name}.accumulators"])
+            for node in self.network.accumulating
         ]
 
 

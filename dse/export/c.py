@@ -10,9 +10,18 @@ from typing import assert_never
 
 import numpy as np
 
-from dse.export._c_layer import Names, Piece, layer_piece, pool_piece, reshape_piece
+from dse.export._c_layer import Names, Piece, layer_piece
+from dse.export._c_stream import (
+    add_piece,
+    average_piece,
+    concat_piece,
+    pool_piece,
+    reshape_piece,
+    source_name,
+    upsample_piece,
+)
 from dse.export._c_text import CType, comment, identifiers
-from dse.export._deployment import Deployment, Unavailable
+from dse.export._deployment import Deployment
 from dse.integer import Add, AveragePool, Concat, Layer, MaxPool, Node, Reshape, Upsample
 from dse.integer.network import INPUT
 
@@ -26,6 +35,8 @@ def write(deployment: Deployment, folder: Path) -> None:
     target.mkdir()
     network = deployment.network
     tensors = [INPUT, *(node.name for node in network.nodes)]
+    joins = [node for node in network.nodes if isinstance(node, Concat)]
+    tensors += [source_name(join, index) for join in joins for index in range(len(join.sources))]
     names = Names(network, identifiers(tensors), deployment.formats)
     pieces = {node.name: _piece(names, node) for node in network.nodes}
     (target / "model.h").write_text(_header(deployment, names, pieces), encoding="ascii")
@@ -39,12 +50,18 @@ def _piece(names: Names, node: Node) -> Piece:
     """The one place that knows which node becomes which C."""
     if isinstance(node, Layer):
         return layer_piece(names, node)
+    if isinstance(node, Add):
+        return add_piece(names, node)
+    if isinstance(node, Concat):
+        return concat_piece(names, node)
+    if isinstance(node, AveragePool):
+        return average_piece(names, node)
     if isinstance(node, MaxPool):
         return pool_piece(names, node)
+    if isinstance(node, Upsample):
+        return upsample_piece(names, node)
     if isinstance(node, Reshape):
         return reshape_piece(names, node)
-    if isinstance(node, Add | AveragePool | Concat | Upsample):
-        raise Unavailable(f"{node.name}: {type(node).__name__} is not written yet")
     assert_never(node)
 
 
@@ -55,8 +72,8 @@ def _header(deployment: Deployment, names: Names, pieces: dict[str, Piece]) -> s
     exact = [f"typedef {kind.exact} {kind.name};" for kind in types]
     standard = [f"typedef {kind.standard} {kind.name};" for kind in types]
     shape = " x ".join(map(str, network.input_shape))
-    traced = [math.prod(network.shapes[layer.name]) for layer in network.layers]
-    layer_names = ", ".join(_quoted(layer.name) for layer in network.layers)
+    traced = [math.prod(network.shapes[node.name]) for node in network.accumulating]
+    layer_names = ", ".join(_quoted(node.name) for node in network.accumulating) or '""'
     return "\n".join(
         [
             f"/* {comment(deployment.heading)}: an integer network, exact on every input. */",
@@ -71,9 +88,9 @@ def _header(deployment: Deployment, names: Names, pieces: dict[str, Piece]) -> s
             f"#define MODEL_INPUT_SIZE {math.prod(network.input_shape)}",
             f"#define MODEL_OUTPUT_SIZE {names.size(network.output)}",
             "",
-            "/* For test.c: the layers and how many accumulators each has. */",
+            "/* For test.c: the nodes with accumulators and how many each has. */",
             f"#define MODEL_LAYERS {len(traced)}",
-            f"#define MODEL_LAYER_NAMES {{{layer_names or '0'}}}",
+            f"#define MODEL_LAYER_NAMES {{{layer_names}}}",
             f"#define MODEL_LAYER_SIZES {{{', '.join(map(str, traced)) or '0'}}}",
             "",
             "/* Types hold what can occur; with MODEL_AP_INT (C++, Vitis HLS) to the bit. */",
@@ -104,8 +121,8 @@ def _source(deployment: Deployment, names: Names, pieces: dict[str, Piece]) -> s
     ]
     calls = []
     for node in network.nodes:
-        source = "input" if node.inputs[0] == INPUT else f"{c[node.inputs[0]]}_out"
-        calls.append(f"    {c[node.name]}({source}, {c[node.name]}_out);")
+        sources = ["input" if name == INPUT else f"{c[name]}_out" for name in node.inputs]
+        calls.append(f"    {c[node.name]}({', '.join(sources)}, {c[node.name]}_out);")
     head = f"/* {comment(deployment.heading)}: an integer network in C99, no allocation. */"
     body = "\n\n".join(piece.text for piece in pieces.values())
     return f"""{head}

@@ -20,7 +20,7 @@ from dse.integer import (
 )
 from dse.integer.reference import evaluate
 from dse.storage import formats, pack
-from tests.storage.strategies import random_network, random_weights
+from tests.storage.strategies import networks, random_weights
 
 
 def deployment_of(network: IntegerNetwork, images: int = 10, seed: int = 0) -> Deployment:
@@ -31,8 +31,8 @@ def deployment_of(network: IntegerNetwork, images: int = 10, seed: int = 0) -> D
 
 
 def deployments() -> st.SearchStrategy[Deployment]:
-    """Random networks with random codes; mostly saturating, every shift and width."""
-    return st.integers(0, 2**32 - 1).map(lambda seed: deployment_of(random_network(seed)))
+    """Random networks, chains and graphs, with random codes; every shift and width."""
+    return networks().map(deployment_of)
 
 
 def lively(seed: int, bits: int, mid_rise: bool = False, density: float = 0.6) -> IntegerNetwork:

@@ -69,7 +69,7 @@ def _requantizer(rng: np.random.Generator, rows: int) -> Requantizer:
     shift = lowest + rng.integers(0, spread + 1, count)
     grid = _grid(rng)
     low, high = sorted(int(code) for code in rng.integers(0, grid.max_code + 1, 2))
-    clamps = [(*LINEAR.codes(grid), 0), (*RELU.codes(grid), 0), (low, high, 0)]
+    clamps = [(*LINEAR.codes(grid), 0), (*RELU.codes(grid), 0), (low, high, int(rng.integers(16)))]
     return Requantizer(multiplier, shift, grid, *clamps[rng.integers(3)])
 
 
