@@ -2,7 +2,8 @@
 
 Per layer `<layer>.mem` and `<layer>.coe` hold the integer weights (code minus zero point), one word
 each in row-major order, `<layer>_bias.mem` the biases, `<layer>_packed.mem` the packed bits of the
-storage format as 32-bit words, first bit on top, the last word filled with zeros.
+storage format as 32-bit words, first bit on top, the last word filled with zeros. A layer that
+shares the weights of another has biases only.
 """
 
 from __future__ import annotations
@@ -31,29 +32,33 @@ def bias_bits(layer: Layer) -> int:
 
 
 def write(deployment: Deployment, folder: Path) -> None:
-    """Write four files per layer into `mem/`."""
+    """Write four files per layer into `mem/`, one for a layer with the weights of another."""
     target = folder / FOLDER
     target.mkdir()
     for layer in deployment.network.layers:
-        shape = " x ".join(map(str, layer.weights.shape))
-        bits, name = weight_bits(layer), layer.name
-        weights = words(layer.weights.values.ravel().tolist(), bits)
-        about = f"{name}: {shape} integer weights, {bits} bit two's complement, row-major"
-        _write_mem(target / f"{name}.mem", about, weights)
-        _write_coe(target / f"{name}.coe", about, weights)
+        if layer.shares is None:
+            _write_weights(deployment, layer, target)
         bits = bias_bits(layer)
-        about = f"{name}: {layer.rows} biases, {bits} bit two's complement"
-        _write_mem(target / f"{name}_bias.mem", about, words(layer.bias.tolist(), bits))
-        stored = formats.registry()[deployment.formats[name]].encode(layer.weights)
-        count, parameter = stored.count, stored.parameter
-        about = (
-            f"{name}: {len(stored.bits)} packed bits, format {deployment.formats[name]}, "
-            f"count {count}, parameter {parameter}"
-        )
-        packed = np.packbits(np.asarray(stored.bits, dtype=np.uint8)).tobytes()
-        padded = packed + bytes(-len(packed) % (PACKED_BITS // 8))
-        numbers = np.frombuffer(padded, dtype=">u4").tolist()
-        _write_mem(target / f"{name}_packed.mem", about, words(numbers, PACKED_BITS))
+        about = f"{layer.name}: {layer.rows} biases, {bits} bit two's complement"
+        _write_mem(target / f"{layer.name}_bias.mem", about, words(layer.bias.tolist(), bits))
+
+
+def _write_weights(deployment: Deployment, layer: Layer, target: Path) -> None:
+    shape = " x ".join(map(str, layer.weights.shape))
+    bits, name = weight_bits(layer), layer.name
+    weights = words(layer.weights.values.ravel().tolist(), bits)
+    about = f"{name}: {shape} integer weights, {bits} bit two's complement, row-major"
+    _write_mem(target / f"{name}.mem", about, weights)
+    _write_coe(target / f"{name}.coe", about, weights)
+    stored = formats.registry()[deployment.formats[name]].encode(layer.weights)
+    about = (
+        f"{name}: {len(stored.bits)} packed bits, format {deployment.formats[name]}, "
+        f"count {stored.count}, parameter {stored.parameter}"
+    )
+    packed = np.packbits(np.asarray(stored.bits, dtype=np.uint8)).tobytes()
+    padded = packed + bytes(-len(packed) % (PACKED_BITS // 8))
+    numbers = np.frombuffer(padded, dtype=">u4").tolist()
+    _write_mem(target / f"{name}_packed.mem", about, words(numbers, PACKED_BITS))
 
 
 def words(numbers: Iterable[int], bits: int) -> list[str]:

@@ -8,12 +8,14 @@ makes the dividend non-negative, and taken off again.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 import numpy as np
 
 from dse.export._deployment import Deployment, Unavailable, optional, weight_range
+from dse.export._onnx_graph import Graph
 from dse.integer import (
     Add,
     AveragePool,
@@ -63,36 +65,16 @@ def write(deployment: Deployment, folder: Path) -> None:
     (folder / MODEL).write_bytes(model.SerializeToString())
 
 
-class Graph:
-    """Nodes and constants of an ONNX graph under construction."""
+@dataclass(frozen=True)
+class Rows:
+    """Numbers (int64, shape (rows,) or (1,)) of a tensor with `dimensions` axes, batch first."""
 
-    def __init__(self, onnx: Any) -> None:
-        """An empty graph made with the package `onnx`."""
-        self.onnx = onnx
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-        self._count = 0
+    values: IntArray
+    dimensions: int
 
-    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        """Append a node and return its output tensor, with a fresh name where none is given."""
-        name = output or self._fresh()
-        self.nodes.append(self.onnx.helper.make_node(operator, inputs, [name], **attributes))
-        return name
-
-    def constant(self, values: Any, dtype: Any = np.int64) -> str:
-        """A constant tensor."""
-        name = self._fresh()
-        array = np.array(values, dtype=dtype)
-        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
-        return name
-
-    def cast(self, tensor: str, kind: str) -> str:
-        """`tensor` as another type, such as UINT8."""
-        return self.add("Cast", tensor, to=getattr(self.onnx.TensorProto, kind))
-
-    def _fresh(self) -> str:
-        self._count += 1
-        return f"/{self._count}"  # no module of torch has a slash in its name
+    def spread(self, values: IntArray) -> IntArray:
+        """`values` so that they broadcast over (N, rows, ...)."""
+        return values.reshape((1, -1) + (1,) * (self.dimensions - 2))
 
 
 def _emit(graph: Graph, network: IntegerNetwork, node: Node) -> None:
@@ -104,8 +86,14 @@ def _emit(graph: Graph, network: IntegerNetwork, node: Node) -> None:
     elif isinstance(node, Reshape):
         shape = graph.constant([-1, *node.shape])
         graph.add("Reshape", node.source, shape, output=node.name)
-    elif isinstance(node, Add | AveragePool | Concat | Upsample):
-        raise Unavailable(f"{node.name}: {type(node).__name__} is not written yet")
+    elif isinstance(node, Add):
+        _add(graph, network, node)
+    elif isinstance(node, Concat):
+        _concat(graph, network, node)
+    elif isinstance(node, AveragePool):
+        _average_pool(graph, network, node)
+    elif isinstance(node, Upsample):
+        _upsample(graph, network, node)
     else:
         assert_never(node)
 
@@ -116,6 +104,76 @@ def _max_pool(graph: Graph, pool: MaxPool) -> None:
     real = graph.cast(pool.source, "DOUBLE")
     most = graph.add("MaxPool", real, kernel_shape=kernel, strides=stride, pads=[py, px, py, px])
     graph.add("Cast", most, output=pool.name, to=graph.onnx.TensorProto.INT64)
+
+
+def _add(graph: Graph, network: IntegerNetwork, add: Add) -> None:
+    terms = [
+        graph.add("Mul", _centred(graph, network, source), graph.constant(multiplier))
+        for source, multiplier in zip(add.sources, add.multipliers, strict=True)
+    ]
+    sums = terms[0]
+    for index, term in enumerate(terms[1:], start=2):
+        output = f"{add.name}.accumulators" if index == len(terms) else ""
+        sums = graph.add("Add", sums, term, output=output)
+    _requantize(graph, sums, add.name, add.requantizer, _low(network, add.name))
+
+
+def _concat(graph: Graph, network: IntegerNetwork, concat: Concat) -> None:
+    parts = []
+    for source, requantizer in zip(concat.sources, concat.requantizers, strict=True):
+        if requantizer is not None:
+            low = Rows(
+                np.array([network.centred_range(source)[0]]), 1 + len(network.shapes[source])
+            )
+            centred, source = _centred(graph, network, source), graph.fresh()
+            _requantize(graph, centred, source, requantizer, low)
+        parts.append(source)
+    graph.add("Concat", *parts, output=concat.name, axis=1)
+
+
+def _average_pool(graph: Graph, network: IntegerNetwork, pool: AveragePool) -> None:
+    """A depthwise convolution with ones; onnxruntime averages no integers."""
+    grid, source = network.grid_of(pool.source), pool.source
+    channels = network.shapes[source][0]
+    if any(pool.padding):
+        source = _padded(graph, pool.padding, source, grid.zero_point)
+    ones = graph.constant(np.ones((channels, 1, *pool.kernel)), np.uint8)
+    sums = ""
+    for i, (codes, zero) in enumerate(_code_bytes(graph, source, grid.bits, grid.zero_point)):
+        partial = graph.add(
+            "ConvInteger",
+            codes,
+            ones,
+            graph.constant(zero, np.uint8),
+            kernel_shape=list(pool.kernel),
+            strides=list(pool.stride),
+            group=channels,
+        )
+        partial = graph.add("Mul", graph.cast(partial, "INT64"), graph.constant(256**i))
+        sums = graph.add("Add", sums, partial) if sums else partial
+    named = f"{pool.name}.accumulators" if pool.requantizer else pool.name
+    graph.add("Identity", sums, output=named)
+    if pool.requantizer:
+        _requantize(graph, named, pool.name, pool.requantizer, _low(network, pool.name))
+
+
+def _upsample(graph: Graph, network: IntegerNetwork, node: Upsample) -> None:
+    """Rows, then columns, gathered `factor` times each; onnxruntime resizes no int64."""
+    _, y, x = network.shapes[node.source]
+    fy, fx = node.factor
+    rows = graph.add("Gather", node.source, graph.constant(np.arange(y).repeat(fy)), axis=2)
+    columns = graph.constant(np.arange(x).repeat(fx))
+    graph.add("Gather", rows, columns, output=node.name, axis=3)
+
+
+def _centred(graph: Graph, network: IntegerNetwork, tensor: str) -> str:
+    zero = network.grid_of(tensor).zero_point
+    return graph.add("Sub", tensor, graph.constant(zero)) if zero else tensor
+
+
+def _low(network: IntegerNetwork, node: str) -> Rows:
+    """The smallest accumulators of `node`."""
+    return Rows(network.bounds[node].low, 1 + len(network.shapes[node]))
 
 
 def _layer(graph: Graph, network: IntegerNetwork, layer: Layer) -> None:
@@ -134,10 +192,10 @@ def _layer(graph: Graph, network: IntegerNetwork, layer: Layer) -> None:
                 partial = graph.add("Mul", partial, graph.constant(256 ** (i + j)))
             total = graph.add("Add", total, partial) if total else partial
     named = f"{layer.name}.accumulators" if layer.requantizer else layer.name
-    bias = graph.constant(_per_row(layer, layer.bias))
-    graph.add("Add", total, bias, output=named)
+    low = _low(network, layer.name)
+    graph.add("Add", total, graph.constant(low.spread(layer.bias)), output=named)
     if layer.requantizer:
-        _requantize(graph, network, layer, layer.requantizer)
+        _requantize(graph, named, layer.name, layer.requantizer, low)
 
 
 def _padded(graph: Graph, padding: tuple[int, int], source: str, zero: int) -> str:
@@ -190,31 +248,34 @@ def _multiply(
     return graph.cast(product, "INT64")
 
 
-def _per_row(layer: Layer, values: IntArray) -> IntArray:
-    """`values` so that they broadcast over (N, rows, ...)."""
-    return values.reshape((1, -1) + (1,) * (layer.weights.values.ndim - 2))
+def _requantize(graph: Graph, sums: str, output: str, requantizer: Requantizer, low: Rows) -> None:
+    """clamp(zero + floor((acc * M0 + 2^(n-1)) / 2^n)) of accumulators that are at least `low`."""
+    product = graph.add("Mul", sums, graph.constant(low.spread(requantizer.multiplier)))
+    least = low.values * requantizer.multiplier
+    scaled = _shifted(graph, product, requantizer.shift, replace(low, values=least))
+    if requantizer.leak:
+        shift = requantizer.negative_shift
+        leaked = _shifted(graph, product, shift, replace(low, values=least))
+        negative = graph.add("Less", product, graph.constant(0))
+        scaled = graph.add("Where", negative, leaked, scaled)
+    codes = graph.add("Add", scaled, graph.constant(requantizer.grid.zero_point))
+    ends = [graph.constant(end) for end in (requantizer.low, requantizer.high)]
+    graph.add("Clip", codes, *ends, output=output)
 
 
-def _requantize(
-    graph: Graph, network: IntegerNetwork, layer: Layer, requantizer: Requantizer
-) -> None:
-    """clamp(zero + floor((acc * M0 + 2^(n-1)) / 2^n))."""
-    shift = requantizer.shift
+def _shifted(graph: Graph, product: str, shift: IntArray, least: Rows) -> str:
+    """floor(product / 2^n + 1/2) of products that are at least `least`."""
     right, left = np.maximum(shift, 0), np.maximum(-shift, 0)
     half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
-    least = network.bounds[layer.name].low * requantizer.multiplier + half
-    periods = np.maximum(-(least >> right), 0)
+    periods = np.maximum(-((least.values + half) >> right), 0)
 
     def row(values: IntArray) -> str:
-        return graph.constant(_per_row(layer, values))
+        return graph.constant(least.spread(values))
 
-    product = graph.add("Mul", f"{layer.name}.accumulators", row(requantizer.multiplier))
-    shifted = graph.add("Add", product, row(half + (periods << right)))
-    quotient = graph.add("Div", shifted, row(np.int64(1) << right))
+    raised = graph.add("Add", product, row(half + (periods << right)))
+    quotient = graph.add("Div", raised, row(np.int64(1) << right))
     scaled = graph.add("Sub", quotient, row(periods))
     if left.any():
         scaled = graph.add("Clip", scaled, graph.constant(-LIMIT), graph.constant(LIMIT))
         scaled = graph.add("Mul", scaled, row(np.int64(1) << left))
-    codes = graph.add("Add", scaled, graph.constant(requantizer.grid.zero_point))
-    low, high = graph.constant(requantizer.low), graph.constant(requantizer.high)
-    graph.add("Clip", codes, low, high, output=layer.name)
+    return scaled

@@ -9,16 +9,18 @@ are integers and exact, but which hls4ml does not read.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import assert_never
+from typing import Any, assert_never
 
 import numpy as np
 import numpy.typing as npt
 
 from dse.export._deployment import Deployment, Unavailable, optional, signed_bits, weight_range
-from dse.export.onnx import Graph
+from dse.export._onnx_graph import Graph
 from dse.integer import (
+    Accumulating,
+    AccumulatorBounds,
     Add,
     AveragePool,
     Concat,
@@ -30,17 +32,12 @@ from dse.integer import (
     Reshape,
     Upsample,
 )
-from dse.integer.grid import IntArray
-from dse.integer.kernels import FLOAT32_EXACT
 from dse.integer.network import INPUT
+from dse.integer.steps import FLOAT32_EXACT, MAX_BITS, in_float32, steps
 
 MODEL = "model.qonnx.onnx"
 OPSET, IR_VERSION = 13, 8
 DOMAIN = "qonnx.custom_op.general"
-MAX_BITS = 8
-"""Above, float32 can hardly tell the sides of all 2^a steps apart, and thresholds get too many."""
-
-Float32Array = npt.NDArray[np.float32]
 
 
 def write(deployment: Deployment, folder: Path) -> None:
@@ -56,7 +53,8 @@ def write(deployment: Deployment, folder: Path) -> None:
     centred = _quant(graph, INPUT, -zero, high - zero, "ROUND")
     tensors = {INPUT: centred}
     for node in network.nodes:
-        tensors[node.name] = _emit(graph, network, node, tensors[node.inputs[0]])
+        sources = [tensors[name] for name in node.inputs]
+        tensors[node.name] = _emit(graph, network, node, sources)
     graph.add("Identity", tensors[network.output], output="output")
     shapes = {INPUT: network.input_shape, "output": network.shapes[network.output]}
     ends = [
@@ -73,19 +71,75 @@ def write(deployment: Deployment, folder: Path) -> None:
     (folder / MODEL).write_bytes(model.SerializeToString())
 
 
-def _emit(graph: Graph, network: IntegerNetwork, node: Node, source: str) -> str:
+def _emit(graph: Graph, network: IntegerNetwork, node: Node, sources: list[str]) -> str:
     """The one place that knows which node becomes which operators; returns its tensor."""
     if isinstance(node, Layer):
-        return _layer(graph, network, node, source)
+        return _layer(graph, network, node, sources[0])
+    if isinstance(node, Add):
+        return _add(graph, network, node, sources)
+    if isinstance(node, Concat):
+        return _concat(graph, network, node, sources)
+    if isinstance(node, AveragePool):
+        return _average_pool(graph, network, node, sources[0])
     if isinstance(node, MaxPool):
         (py, px), kernel, stride = node.padding, list(node.kernel), list(node.stride)
         pads = [py, px, py, px]
-        return graph.add("MaxPool", source, kernel_shape=kernel, strides=stride, pads=pads)
+        return graph.add("MaxPool", sources[0], kernel_shape=kernel, strides=stride, pads=pads)
+    if isinstance(node, Upsample):
+        scales = graph.constant([1, 1, *node.factor], np.float32)
+        return graph.add(
+            "Resize",
+            sources[0],
+            "",
+            scales,
+            mode="nearest",
+            nearest_mode="floor",
+            coordinate_transformation_mode="asymmetric",
+        )
     if isinstance(node, Reshape):
-        return graph.add("Reshape", source, graph.constant([-1, *node.shape]))
-    if isinstance(node, Add | AveragePool | Concat | Upsample):
-        raise Unavailable(f"{node.name}: {type(node).__name__} is not written yet")
+        return graph.add("Reshape", sources[0], graph.constant([-1, *node.shape]))
     assert_never(node)
+
+
+def _add(graph: Graph, network: IntegerNetwork, add: Add, sources: list[str]) -> str:
+    _require_float32(network, add)
+    sums = ""
+    for source, multiplier in zip(sources, add.multipliers, strict=True):
+        term = graph.add("Mul", source, graph.constant(multiplier, np.float32))
+        sums = graph.add("Add", sums, term) if sums else term
+    return _requantized(graph, sums, network.bounds[add.name], Rescale.of(network, add))
+
+
+def _concat(graph: Graph, network: IntegerNetwork, concat: Concat, sources: list[str]) -> str:
+    parts = []
+    for tensor, name, held in zip(sources, concat.sources, concat.requantizers, strict=True):
+        low, high = network.centred_range(name)
+        bounds = AccumulatorBounds(np.array([low]), np.array([high]), max(-low, high))
+        rescale = Rescale(concat.name, held, 1 + len(network.shapes[name]))
+        parts.append(_requantized(graph, tensor, bounds, rescale))
+    return graph.add("Concat", *parts, axis=1)
+
+
+def _average_pool(graph: Graph, network: IntegerNetwork, pool: AveragePool, source: str) -> str:
+    """A depthwise convolution with ones: a mean would be rounded."""
+    _require_float32(network, pool)
+    channels, (py, px) = network.shapes[pool.source][0], pool.padding
+    ones = graph.constant(np.ones((channels, 1, *pool.kernel)), np.float32)
+    sums = graph.add(
+        "Conv",
+        source,
+        _quant(graph, ones, 0, 1, "ROUND"),
+        kernel_shape=list(pool.kernel),
+        strides=list(pool.stride),
+        pads=[py, px, py, px],
+        group=channels,
+    )
+    return _requantized(graph, sums, network.bounds[pool.name], Rescale.of(network, pool))
+
+
+def _require_float32(network: IntegerNetwork, node: Accumulating) -> None:
+    if network.bounds[node.name].magnitude > FLOAT32_EXACT:
+        raise Unavailable(f"{node.name}: its sums do not fit the 24 bits of float32")
 
 
 def _quant(graph: Graph, source: str, low: int, high: int, rounding: str) -> str:
@@ -105,8 +159,7 @@ def _quant(graph: Graph, source: str, low: int, high: int, rounding: str) -> str
 
 
 def _layer(graph: Graph, network: IntegerNetwork, layer: Layer, source: str) -> str:
-    if network.bounds[layer.name].magnitude > FLOAT32_EXACT:
-        raise Unavailable(f"{layer.name}: its sums do not fit the 24 bits of float32")
+    _require_float32(network, layer)
     values = layer.weights.values.astype(np.float32)
     weights = graph.constant(values if layer.geometry else values.T, np.float32)
     weights = _quant(graph, weights, *weight_range(layer), "ROUND")
@@ -124,38 +177,51 @@ def _layer(graph: Graph, network: IntegerNetwork, layer: Layer, source: str) -> 
             pads=[py, px, py, px],
             group=geometry.groups,
         )
-    per_row = (1, -1) + (1,) * (values.ndim - 2)
-    sums = graph.add("Add", sums, graph.constant(layer.bias.reshape(per_row), np.float32))
-    if layer.requantizer is None:
+    rescale = Rescale.of(network, layer)
+    sums = graph.add("Add", sums, graph.constant(rescale.spread(layer.bias), np.float32))
+    return _requantized(graph, sums, network.bounds[layer.name], rescale)
+
+
+@dataclass(frozen=True)
+class Rescale:
+    """The requantization of a node, None for none, and how many axes its tensor has."""
+
+    name: str
+    requantizer: Requantizer | None
+    dimensions: int
+
+    @classmethod
+    def of(cls, network: IntegerNetwork, node: Accumulating) -> Rescale:
+        """That of a node with accumulators."""
+        return cls(node.name, node.requantizer, 1 + len(network.shapes[node.name]))
+
+    def spread(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """`values` (one, or one per row) so that they broadcast over (N, rows, ...)."""
+        return values.reshape((1, -1) + (1,) * (self.dimensions - 2))
+
+
+def _requantized(graph: Graph, sums: str, bounds: AccumulatorBounds, rescale: Rescale) -> str:
+    """Codes minus zero point of `sums` within `bounds`."""
+    requantizer = rescale.requantizer
+    if requantizer is None:
         return sums
-    pairs = _float_requantizer(network, layer, layer.requantizer)
+    if requantizer.grid.bits > MAX_BITS:
+        raise Unavailable(f"{rescale.name}: writes more than {MAX_BITS} bits, too fine for float32")
+    pairs = in_float32(requantizer, bounds)
     if pairs is None:
-        return _multi_threshold(graph, layer.requantizer, sums)
-    factor, offset = (pair.reshape(per_row) for pair in pairs)
-    scaled = graph.add("Mul", sums, graph.constant(factor, np.float32))
-    scaled = graph.add("Add", scaled, graph.constant(offset, np.float32))
-    zero = layer.requantizer.grid.zero_point
-    return _quant(
-        graph, scaled, layer.requantizer.low - zero, layer.requantizer.high - zero, "FLOOR"
-    )
+        return _multi_threshold(graph, requantizer, sums)
+    factor, offset = (graph.constant(rescale.spread(pair), np.float32) for pair in pairs)
+    scaled = graph.add("Add", graph.add("Mul", sums, factor), offset)
+    zero = requantizer.grid.zero_point
+    return _quant(graph, scaled, requantizer.low - zero, requantizer.high - zero, "FLOOR")
 
 
 def _multi_threshold(graph: Graph, requantizer: Requantizer, sums: str) -> str:
     """Codes minus zero point: the lowest one plus the number of thresholds reached."""
     zero = requantizer.grid.zero_point
-    steps = [
-        [
-            _step(multiplier, shift, k)
-            for k in range(requantizer.low - zero + 1, requantizer.high - zero + 1)
-        ]
-        for multiplier, shift in zip(
-            requantizer.multiplier.tolist(), requantizer.shift.tolist(), strict=True
-        )
-    ]
+    reached = steps(requantizer, requantizer.low - zero, requantizer.high - zero)
     # sums stay below 2^24: a threshold beyond is never or always reached, wherever it lies
-    thresholds = np.clip(
-        np.array(steps, dtype=np.float64), -2.0 * FLOAT32_EXACT, 2.0 * FLOAT32_EXACT
-    )
+    thresholds = np.clip(reached.astype(np.float64), -2.0 * FLOAT32_EXACT, 2.0 * FLOAT32_EXACT)
     return graph.add(
         "MultiThreshold",
         sums,
@@ -164,61 +230,3 @@ def _multi_threshold(graph: Graph, requantizer: Requantizer, sums: str) -> str:
         out_dtype="INT32",
         domain=DOMAIN,
     )
-
-
-def _float_requantizer(
-    network: IntegerNetwork, layer: Layer, requantizer: Requantizer
-) -> tuple[Float32Array, Float32Array] | None:
-    """Factor and offset (rows,) that reproduce `requantizer` on all accumulators of `layer`."""
-    if requantizer.grid.bits > MAX_BITS:
-        raise Unavailable(f"{layer.name}: writes more than {MAX_BITS} bits, too fine for float32")
-    bounds = network.bounds[layer.name]
-    found = np.zeros((2, layer.rows), dtype=np.float32)
-    for row in range(layer.rows):
-        one = slice(row, row + 1) if requantizer.multiplier.size > 1 else slice(0, 1)
-        single = replace(
-            requantizer, multiplier=requantizer.multiplier[one], shift=requantizer.shift[one]
-        )
-        pair = _search(single, int(bounds.low[row]), int(bounds.high[row]))
-        if pair is None:
-            return None
-        found[:, row] = pair
-    return found[0], found[1]
-
-
-def _search(requantizer: Requantizer, low: int, high: int) -> tuple[float, float] | None:
-    """A factor and offset in float32 that agree with `requantizer` on `low`..`high`, if any."""
-    points = _step_sides(requantizer, low, high)
-    expected = requantizer(points.reshape(-1, 1))[:, 0] - requantizer.grid.zero_point
-    least = requantizer.low - requantizer.grid.zero_point
-    most = requantizer.high - requantizer.grid.zero_point
-    exact = np.ldexp(np.float64(requantizer.multiplier[0]), -int(requantizer.shift[0]))
-    sums = points.astype(np.float32)
-    nudges = sorted(range(-12, 13), key=abs)
-    for ulps in nudges:
-        factor = np.float32(exact * (1 + ulps * 2.0**-24))
-        for grain in (2.0 ** (requantizer.grid.bits - 25), 2.0**-24):
-            offsets = np.float32(0.5) + np.array(nudges, dtype=np.float32) * np.float32(grain)
-            scaled = np.floor((sums * factor)[:, None] + offsets)
-            right = (np.clip(scaled, least, most) == expected[:, None]).all(axis=0)
-            if right.any():
-                return float(factor), float(offsets[np.argmax(right)])
-    return None
-
-
-def _step_sides(requantizer: Requantizer, low: int, high: int) -> IntArray:
-    """The accumulators just below and at each step of `requantizer`, and both ends."""
-    multiplier, shift = int(requantizer.multiplier[0]), int(requantizer.shift[0])
-    zero = requantizer.grid.zero_point
-    points = {low, high}
-    for k in range(requantizer.low - zero, requantizer.high - zero + 1):
-        step = _step(multiplier, shift, k)
-        points |= {point for point in (step - 1, step) if low <= point <= high}
-    return np.array(sorted(points), dtype=np.int64)
-
-
-def _step(multiplier: int, shift: int, k: int) -> int:
-    """The smallest accumulator whose rescaled value is at least k, in Python's unbounded ints."""
-    if shift > 0:
-        return -((-(k << shift) + (1 << (shift - 1))) // multiplier)
-    return -(-k // (multiplier << -shift))

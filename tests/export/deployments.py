@@ -32,7 +32,7 @@ def deployment_of(network: IntegerNetwork, images: int = 10, seed: int = 0) -> D
 
 def deployments() -> st.SearchStrategy[Deployment]:
     """Random networks, chains and graphs, with random codes; every shift and width."""
-    return networks().map(deployment_of)
+    return networks().filter(lambda network: len(network.layers) > 0).map(deployment_of)
 
 
 def lively(seed: int, bits: int, mid_rise: bool = False, density: float = 0.6) -> IntegerNetwork:

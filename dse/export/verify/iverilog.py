@@ -42,7 +42,7 @@ def _check_layer(
     finding: Finding, deployment: Deployment, layer: Layer, folder: Path, scratch: Path
 ) -> None:
     network = deployment.network
-    shutil.copyfile(folder / f"{layer.name}.mem", scratch / "weights.mem")
+    shutil.copyfile(folder / f"{layer.shares or layer.name}.mem", scratch / "weights.mem")
     shutil.copyfile(folder / f"{layer.name}_bias.mem", scratch / "bias.mem")
     codes = deployment.traced[layer.source][0].ravel().tolist()
     (scratch / "codes.mem").write_text("\n".join(words(codes, 16)) + "\n")

@@ -35,7 +35,7 @@ def _read_layer(finding: Finding, deployment: Deployment, folder: Path, node: No
     """A layer with the integers of its .mem files; other nodes as they are."""
     if not isinstance(node, Layer):
         return node
-    name, expected = node.name, node.weights.values
+    name, expected = node.shares or node.name, node.weights.values
     bits = weight_bits(node)
     values = _signed(_mem_words(folder / f"{name}.mem"), bits).reshape(expected.shape)
     coe = _signed(_coe_words(folder / f"{name}.coe"), bits)
@@ -43,7 +43,7 @@ def _read_layer(finding: Finding, deployment: Deployment, folder: Path, node: No
     finding.compare(f"layer {name}, {name}.coe", expected.ravel(), coe)
     packed = _unpacked(deployment, node, _mem_words(folder / f"{name}_packed.mem"))
     finding.compare(f"layer {name}, {name}_packed.mem", expected, packed)
-    bias = _signed(_mem_words(folder / f"{name}_bias.mem"), bias_bits(node))
+    bias = _signed(_mem_words(folder / f"{node.name}_bias.mem"), bias_bits(node))
     weights = replace(node.weights, values=values.astype(np.int32))
     return replace(node, weights=weights, bias=bias)
 
