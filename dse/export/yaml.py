@@ -6,8 +6,8 @@ import shutil
 from pathlib import Path
 
 from dse.errors import InputError
-from dse.export._deployment import Deployment, Unavailable
-from dse.storage.yaml_write import FORMS
+from dse.export._deployment import Deployment
+from dse.storage.yaml_write import FORMS, write_yaml_models
 
 KINDS = ("float", "int")
 
@@ -18,9 +18,13 @@ def file_name(kind: str, form: str) -> str:
 
 
 def write(deployment: Deployment, folder: Path) -> None:
-    """Copy the trial's files; the reader `yaml` checks what is in the copies."""
+    """Copy the trial's files, or write them where the network comes from no trial.
+
+    The reader `yaml` checks what is in them.
+    """
     if deployment.yaml_folder is None:
-        raise Unavailable("the network comes from no trial; only a trial has YAML models")
+        write_yaml_models(deployment.network, folder)
+        return
     for kind in KINDS:
         for form in FORMS:
             name = file_name(kind, form)

@@ -33,7 +33,9 @@ def test_the_manifest_lists_every_file_with_its_hash(tmp_path: Path) -> None:
     }
     code = {f"c/{name}" for name in ("model.h", "model.c", "test.c", "Makefile", "vectors.bin")}
     rest = {"weights.bin", "model.onnx", "model.qonnx.onnx", "vectors.npz", "verify.json"}
-    assert files == {"manifest.json", *memories, *code, *rest}
+    forms = ("", "_coo", "_csr", "_csc")
+    models = {f"model_{kind}{form}.yml" for kind in ("int", "float") for form in forms}
+    assert files == {"manifest.json", *memories, *code, *models, *rest}
     assert set(manifest["files"]) == files - {"manifest.json"}
     for name, entry in manifest["files"].items():
         data = (target / name).read_bytes()
