@@ -12,7 +12,10 @@ from dse.integer.grid import IntArray
 def scaled_type(c: str, requantizer: Requantizer, low: IntArray, high: IntArray) -> CType:
     """The type of acc * M0 with the rounding constant, for accumulators within `low`..`high`."""
     least, most = low * requantizer.multiplier, high * requantizer.multiplier
-    ends = [least, most, most + _half(requantizer.shift)]
+    zero = requantizer.grid.zero_point
+    # one beyond the clamp's ends, too: gcc warns of comparisons that can only go one way
+    clamp = np.array([requantizer.low - zero - 1, requantizer.high - zero + 1])
+    ends = [least, most, most + _half(requantizer.shift), clamp]
     if requantizer.leak:
         ends.append(np.minimum(most, -1) + _half(requantizer.negative_shift))
     if (requantizer.shift <= 0).any():  # shifted left after a clip at 2^40

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from dse import export
@@ -17,6 +17,8 @@ from tests.export.deployments import deployment_of, deployments, lively
 FAST = ("binary", "memory", "onnxruntime", "vectors", "yaml")
 SLOW = ("c", "iverilog", "qonnx")
 relaxed = settings(deadline=None, suppress_health_check=list(HealthCheck))
+quick = settings(relaxed, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+"""Shrinking a failure of gcc or iverilog takes minutes; what is found is small enough."""
 
 
 def written(deployment: Deployment, folder: Path) -> Path:
@@ -49,7 +51,7 @@ def test_random_networks(reader: str, tmp_path: Path, deployment: Deployment) ->
 
 
 @given(deployments())
-@settings(relaxed, max_examples=8)
+@settings(quick, max_examples=8)
 @pytest.mark.parametrize("reader", SLOW)
 def test_random_networks_slow(reader: str, tmp_path: Path, deployment: Deployment) -> None:
     assert_agrees(reader, deployment, written(deployment, tmp_path))
