@@ -77,7 +77,7 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
         raise InputError(f"{folder.path}: no trial has finished yet")
     spec = load_study(folder.study)
     device = fpga.load_device(options.device or spec.device)
-    record = None if options.trial is None else _named(folder, results, options.trial)
+    record = None if options.trial is None else results.complete(options.trial)
     scored = [*results.front, *([record] if record else [])]
     split = "test" if all(one.number in results.tests for one in scored) else "validation"
     points = [_point(folder, one, results, split) for one in scored]
@@ -118,19 +118,6 @@ def _wishes(options: argparse.Namespace) -> Wishes:
         if fps is None or fps <= 0:
             raise InputError(f"--min-fps must be above 0, but got {shown(options.min_fps)}")
     return Wishes(accuracy, memory_bytes, fps)
-
-
-def _named(folder: StudyFolder, results: Results, wanted: int) -> TrialRecord:
-    """The trial the user named. Raises InputError when there is none or it holds no network."""
-    found = {record.number: record for record in results.trials}
-    if wanted not in found:
-        near = min(found, key=lambda other: (abs(other - wanted), other))
-        span = f"{min(found)}..{max(found)}, {len(found)} trials"
-        raise InputError(f"{folder.path}: no trial {wanted}; the nearest is {near} (known: {span})")
-    record = found[wanted]
-    if record.state != "complete":
-        raise InputError(f"trial {wanted} is {record.state}: {record.reason or 'no reason given'}")
-    return record
 
 
 def _point(folder: StudyFolder, record: TrialRecord, results: Results, split: str) -> Point:

@@ -95,7 +95,7 @@ def _measure(network: IntegerNetwork, context: Context, accuracy: float | None =
     """Memory, cost and broken constraints of an integer network; trained if it has an accuracy."""
     packed = storage.pack(network, context.spec.storage)
     workload, template = fpga.describe(network, packed.stored), context.spec.template
-    target = _target_fps(context.spec.constraints)
+    target = context.spec.target_fps
     cost = fpga.estimate(workload, context.device, template=template, target_fps=target)
     dense = FLOAT_BYTES * sum(p.numel() for p in context.baseline.parameters())
     metrics = {
@@ -218,9 +218,3 @@ def _seed(seed: int, config: Config) -> int:
     """Seed of a trial's generator: from the study's seed and the config, not from its number."""
     text = json.dumps([seed, {name: asdict(choice) for name, choice in config.items()}])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big")
-
-
-def _target_fps(constraints: tuple[Constraint, ...]) -> float | None:
-    """The frame rate to fold for: the study's wish, if it has one."""
-    wishes = [c.bound for c in constraints if c.metric == "fps" and c.operator == ">="]
-    return max(wishes, default=None)

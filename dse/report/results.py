@@ -84,6 +84,19 @@ class Results:
         """The dense float network, None before it was scored."""
         return next((item for item in self.references if item.name.startswith("dense")), None)
 
+    def complete(self, number: int) -> TrialRecord:
+        """A trial that holds a network. Raises InputError when there is none of that number."""
+        found = {record.number: record for record in self.trials}
+        if number not in found:
+            near = min(found, key=lambda other: (abs(other - number), other))
+            span = f"{min(found)}..{max(found)}, {len(found)} trials"
+            raise InputError(f"no trial {number}; the nearest is {near} (known: {span})")
+        record = found[number]
+        if record.state != "complete":
+            reason = record.reason or "no reason given"
+            raise InputError(f"trial {number} is {record.state}: {reason}")
+        return record
+
     def with_state(self, state: str) -> list[TrialRecord]:
         """The trials in `state`, by number."""
         return [record for record in self.trials if record.state == state]

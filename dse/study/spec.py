@@ -136,6 +136,12 @@ class StudySpec:
     start: tuple[Config, ...] = ()
 
     @property
+    def target_fps(self) -> float | None:
+        """The frame rate to build for: the study's wish, if it has one."""
+        wishes = [c.bound for c in self.constraints if (c.metric, c.operator) == ("fps", ">=")]
+        return max(wishes, default=None)
+
+    @property
     def workers(self) -> int:
         """Trials that run at a time."""
         return self.parallel.workers
