@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from dse.errors import InputError
+from dse.quantize import QuanNet
+from dse.quantize.layers import QuanLayer
 
 NESTED = "state_dict"
 """Key under which training scripts keep the weights beside the optimizer's state."""
@@ -25,7 +27,7 @@ def load_weights(net: nn.Module, path: Path) -> None:
     """
     state = _state(path)
     expected = net.state_dict()
-    missing = [key for key in expected if key not in state]
+    missing = [key for key in expected if key not in state and key not in _integers(net)]
     unexpected = [key for key in state if key not in expected]
     misshapen = [
         f"{key} has shape {list(state[key].shape)}, must have {list(value.shape)}"
@@ -43,7 +45,17 @@ def load_weights(net: nn.Module, path: Path) -> None:
     ]
     if problems:
         raise InputError("\n  ".join([f"{path}: does not fit {type(net).__name__}", *problems]))
-    net.load_state_dict(state)
+    net.load_state_dict(state, strict=False)
+
+
+def _integers(net: nn.Module) -> set[str]:
+    """Buffers of a QuanNet that hold its integers: a float checkpoint need not have them."""
+    return {
+        f"{path}.{name}" if path else name
+        for path, module in net.named_modules()
+        if isinstance(module, QuanLayer | QuanNet)
+        for name, _ in module.named_buffers(recurse=False)
+    }
 
 
 def _state(path: Path) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dse.errors import InputError
-from dse.models import load_weights
+from dse.models import build, load_weights
 
 
 def net() -> nn.Module:
@@ -30,6 +30,27 @@ def test_weights_and_statistics_are_those_of_the_file(nested: bool, tmp_path: Pa
     load_weights(target, saved(tmp_path, {"state_dict": state, "epoch": 3} if nested else state))
     found = target.state_dict()
     assert all(torch.equal(found[key], value) for key, value in state.items())
+
+
+def test_a_quannet_takes_the_weights_of_a_plain_twin(tmp_path: Path) -> None:
+    class Twin(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv1 = nn.Conv2d(1, 6, 5, padding=2)
+            self.conv2 = nn.Conv2d(6, 16, 5)
+            self.conv3 = nn.Conv2d(16, 120, 5)
+            self.fc1 = nn.Linear(120, 84)
+            self.fc2 = nn.Linear(84, 10)
+
+    twin, target = Twin(), build("lenet5")
+    load_weights(target, saved(tmp_path, twin.state_dict()))
+    for name, value in twin.named_parameters():
+        assert torch.equal(target.get_parameter(name), value)
+    state = twin.state_dict()
+    del state["conv1.weight"]
+    path = saved(tmp_path, state)
+    with pytest.raises(InputError, match=r"LeNet5\n  missing: conv1.weight$"):
+        load_weights(target, path)
 
 
 def test_everything_that_does_not_fit_is_listed(tmp_path: Path) -> None:
