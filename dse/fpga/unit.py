@@ -176,20 +176,26 @@ def _shared(units: Units, c: Constants, device: Device) -> Array:
     again = (pe < c.rows) & ~skips
     reuse, reuse_blocks = buffer(width, again * ceil_div(c.columns, simd), device)
     parameters, parameter_blocks = buffer(pe * c.parameter_bits, c.rows // pe, device)
-    out, lanes = pe * c.output_bits, units.lanes * c.activation_bits
-    needs = np.zeros((len(pe), len(RESOURCES)))
+    needs = edges(units, c)
     needs[:, _LUTRAM] = copies * window + reuse + parameters
-    needs[:, _LUT] = (
+    needs[:, _LUT] += (
         needs[:, _LUTRAM]
         + pe * (c.requantize_lut + simd * c.decode_lut + skips * sparse.LANE_CONTROL_LUT)
         + c.window_lut
-        # width converters on both sides are shift registers, one LUT per bit (FINN)
-        + (out + lanes)
-        + fifo_luts(out, FIFO_DEPTH)
     )
-    needs[:, _FF] = out + lanes + pe * simd * c.decode_ff
+    needs[:, _FF] += pe * simd * c.decode_ff
     needs[:, _DSP] = pe * c.requantize_dsp
     needs[:, _BRAM] = copies * window_blocks + reuse_blocks + parameter_blocks
+    return needs
+
+
+def edges(units: Units, c: Constants) -> Array:
+    """Resources of the streams on both sides: width converters and the FIFO behind the unit."""
+    out, lanes = units.pe * c.output_bits, units.lanes * c.activation_bits
+    needs = np.zeros((len(units.pe), len(RESOURCES)))
+    # width converters are shift registers, one LUT per bit (FINN)
+    needs[:, _LUT] = out + lanes + fifo_luts(out, FIFO_DEPTH)
+    needs[:, _FF] = out + lanes
     return needs
 
 

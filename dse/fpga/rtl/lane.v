@@ -1,7 +1,8 @@
 // One lane of a sparse unit: its non-zeros in order, a copy of the activations, an accumulator.
 // `idle` is high in the cycle of the lane's last address, so that vectors follow without a gap.
 module lane #(
-    parameter ROWS = 2, COLUMNS = 8, DEPTH = 8, W = 4, A = 4, ACC = 16, NAME = "layer_000"
+    parameter ROWS = 2, COLUMNS = 8, DEPTH = 8, W = 4, A = 4, ACC = 16, NAME = "layer_000",
+    WEIGHT_STYLE = "block", INPUT_STYLE = "auto"
 ) (
     input clk, reset, start, bank,
     input write, write_bank,
@@ -15,8 +16,10 @@ module lane #(
     localparam POINTER = $clog2(DEPTH + 1);
     localparam ROW = ROWS > 1 ? $clog2(ROWS) : 1;
 
+    (* rom_style = WEIGHT_STYLE, ram_style = WEIGHT_STYLE *)
     reg [COLUMN+W-1:0] entries [0:DEPTH-1];
     reg [ACC+POINTER-1:0] rows [0:ROWS-1];
+    (* ram_style = INPUT_STYLE *)
     reg [A-1:0] activations [0:2**(COLUMN+1)-1];
     initial $readmemh({NAME, ".mem"}, entries);
     initial $readmemh({NAME, "_rows.mem"}, rows);

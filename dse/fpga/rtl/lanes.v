@@ -6,7 +6,8 @@
 // Lane i reads <NAME>_<i, 3 digits>.mem, {column, weight} per non-zero, row after row (a row without
 // any holds one zero), and <NAME>_<i>_rows.mem, {bias, end of the row in the first file}.
 module lanes #(
-    parameter ROWS = 4, COLUMNS = 8, LANES = 2, DEPTH = 8, W = 4, A = 4, ACC = 16, NAME = "layer"
+    parameter ROWS = 4, COLUMNS = 8, LANES = 2, DEPTH = 8, W = 4, A = 4, ACC = 16, NAME = "layer",
+    WEIGHT_STYLE = "block", INPUT_STYLE = "auto"
 ) (
     input clk, reset,
     input [A-1:0] in_data,
@@ -51,6 +52,7 @@ module lanes #(
         localparam [7:0] HUNDREDS = "0" + i / 100, TENS = "0" + i / 10 % 10, ONES = "0" + i % 10;
         lane #(
             .ROWS(ROWS / LANES), .COLUMNS(COLUMNS), .DEPTH(DEPTH), .W(W), .A(A), .ACC(ACC),
+            .WEIGHT_STYLE(WEIGHT_STYLE), .INPUT_STYLE(INPUT_STYLE),
             .NAME({NAME, "_", HUNDREDS, TENS, ONES})
         ) unit (
             .clk(clk), .reset(reset), .start(start), .bank(computing),

@@ -3,9 +3,11 @@
 // accumulators leave in the order of the rows. `valid` and `ready` as in AXI streams.
 //
 // <NAME>_<pe, 3 digits>.mem holds the weights of one PE, column 0 in the low bits; <NAME>_bias.mem a
-// word of PE biases per pass. A bias has the width of an accumulator, which wraps.
+// word of PE biases per pass. A bias has the width of an accumulator, which wraps. The styles (block
+// or auto) say where weights and kept inputs go.
 module matvec #(
-    parameter ROWS = 4, COLUMNS = 8, PE = 2, SIMD = 4, W = 4, A = 4, ACC = 16, NAME = "layer"
+    parameter ROWS = 4, COLUMNS = 8, PE = 2, SIMD = 4, W = 4, A = 4, ACC = 16, NAME = "layer",
+    WEIGHT_STYLE = "block", INPUT_STYLE = "auto"
 ) (
     input clk, reset,
     input [SIMD*A-1:0] in_data,
@@ -23,6 +25,7 @@ module matvec #(
     reg [STEP-1:0] step;
     reg [PASS-1:0] pass;
     reg [ADDRESS-1:0] address;
+    (* ram_style = INPUT_STYLE *)
     reg [SIMD*A-1:0] kept [0:STEPS-1];
     reg [SIMD*A-1:0] codes;
     reg [PE*ACC-1:0] biases [0:PASSES-1];
@@ -61,6 +64,7 @@ module matvec #(
         localparam [7:0] HUNDREDS = "0" + i / 100, TENS = "0" + i / 10 % 10, ONES = "0" + i % 10;
         pe #(
             .SIMD(SIMD), .W(W), .A(A), .ACC(ACC), .DEPTH(DEPTH), .ADDRESS(ADDRESS),
+            .STYLE(WEIGHT_STYLE),
             .FILE({NAME, "_", HUNDREDS, TENS, ONES, ".mem"})
         ) unit (
             .clk(clk), .load(move && go), .add(move && busy), .first(first), .address(address),

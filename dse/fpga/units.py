@@ -1,0 +1,94 @@
+"""Units as their Verilog has them: what the cost model says of a line of the table `unit_luts`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import ceil
+from statistics import median
+
+import numpy as np
+
+from dse.fpga import arithmetic
+from dse.fpga.device import RESOURCES, load_device
+from dse.fpga.foldings import enumerate_foldings
+from dse.fpga.memory import SMALL_MEMORY_BITS
+from dse.fpga.unit import edges, gather, logic_choices, memory_choices, multiplier_arrays
+from dse.fpga.workload import LayerWorkload, Window
+
+DEVICE = "xc7z020"
+"""Tables are of the 7 series."""
+
+
+@dataclass(frozen=True)
+class UnitParts:
+    """A unit without the streams around it. `logic` LUTs are scaled, `other` ones are not."""
+
+    logic: float
+    other: float
+    ff: float
+    lutram: float
+    bram18: float
+
+    def lut(self, scale: float) -> float:
+        """All LUTs."""
+        return scale * self.logic + self.other
+
+
+def unit_parts(row: Mapping[str, str]) -> UnitParts:
+    """The unit of a line of `unit_luts`, multipliers and small memories in LUTs."""
+    workload = _workload(row)
+    units = enumerate_foldings((workload,), {workload.name: (int(row["pe"]), int(row["simd"]))})
+    device = load_device(DEVICE)
+    c = gather((workload,), units, device)
+    (index,) = np.flatnonzero(units.sparse == (row["kind"] == "sparse"))
+    _, needs = logic_choices(units, c, device)[0]
+    scaled = multiplier_arrays((units.pe, units.simd, units.levels), c)[0]
+    bits = units.simd[index] * c.word_bits[index] * units.words[index]
+    _, memory = memory_choices(units, c, device)[int(bits > SMALL_MEMORY_BITS)]
+    whole = dict(zip(RESOURCES, (needs + memory - edges(units, c))[index], strict=True))
+    logic = scaled[index, RESOURCES.index("lut")]
+    return UnitParts(
+        logic=logic / arithmetic.UNIT_SCALE,
+        other=whole["lut"] - logic,
+        ff=whole["ff"],
+        lutram=whole["lutram"],
+        bram18=whole["bram18"],
+    )
+
+
+def fit_scale(parts: Sequence[UnitParts], luts: Sequence[int]) -> float:
+    """Scale of the logic: median of what units take beside their other LUTs over their logic."""
+    return median((lut - one.other) / one.logic for one, lut in zip(parts, luts, strict=True))
+
+
+def _workload(row: Mapping[str, str]) -> LayerWorkload:
+    """A linear layer without requantizer, with as many non-zeros in every row."""
+    rows, columns = int(row["rows"]), int(row["columns"])
+    weight_bits, acc = int(row["weight_bits"]), int(row["acc_bits"])
+    nonzeros = ceil(float(row["density"]) * columns)
+    one, stored = (1, 1), rows * nonzeros
+    csr = stored * (weight_bits + (columns - 1).bit_length())
+    csr += (rows + 1) * stored.bit_length()
+    return LayerWorkload(
+        name="unit",
+        source="input",
+        linear=True,
+        out_channels=rows,
+        in_channels=columns,
+        groups=1,
+        window=Window(one, one, (0, 0), one, one, one),
+        row_nonzeros=np.full(rows, nonzeros, dtype=np.int64),
+        weight_bits=weight_bits,
+        mid_rise=weight_bits == 1,
+        dense_bits=weight_bits,
+        operand_bits=weight_bits,
+        sparse_operand_bits=weight_bits,
+        activation_bits=int(row["activation_bits"]),
+        output_bits=acc,
+        accumulator_bits=acc,
+        multipliers=0,
+        shifts=0,
+        storage_format="csr" if row["kind"] == "sparse" else "dense",
+        packed_bits=csr if row["kind"] == "sparse" else rows * columns * weight_bits,
+    )
