@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -19,6 +19,7 @@ FLOATS = (
     "latency_s",
     "fps",
     "prune_ratio",
+    "channel_ratio",
     "density",
 )
 TEXTS = ("state", "format", "origin", "reason", "template")
@@ -39,8 +40,8 @@ def trials_frame(folder: StudyFolder) -> pd.DataFrame:
     """Every finished trial by number; what a trial does not have is missing.
 
     Columns are those of design section 9 (trial, state, accuracy in [0, 1] on validation, ...),
-    six per layer, then origin, reason and template. Test columns are filled for the front. Raises
-    InputError when the folder is no study or damaged.
+    six per layer, then origin, reason, template and each layer's channel_ratio. Test columns are
+    filled for the front. Raises InputError when the folder is no study or damaged.
     """
     results = read_results(folder)
     return frame(results, results.trials)
@@ -75,13 +76,15 @@ def frame(results: Results, trials: Iterable[TrialRecord]) -> pd.DataFrame:
     return pd.DataFrame({name: _column(name, [row[name] for row in rows]) for name in columns})
 
 
-def _row_columns(layer_names: Iterable[str]) -> list[str]:
+def _row_columns(layer_names: Sequence[str]) -> list[str]:
     score = ("accuracy", "test_accuracy", "test_accuracy_low", "test_accuracy_high")
     of_layer = (
         "prune_ratio", "density", "weight_bits", "activation_bits", "format", "packed_bits"
     )  # fmt: skip
     layers = [f"{layer}.{name}" for layer in layer_names for name in of_layer]
-    return ["trial", "state", *score, *METRICS, "fits", *layers, "origin", "reason", "template"]
+    appended = [f"{layer}.channel_ratio" for layer in layer_names]
+    first, last = ("trial", "state", *score, *METRICS, "fits"), ("origin", "reason", "template")
+    return [*first, *layers, *last, *appended]
 
 
 def _row(results: Results, record: TrialRecord) -> dict[str, Any]:
@@ -113,6 +116,7 @@ def _layer_cells(name: str, record: TrialRecord) -> Mapping[str, Any]:
         f"{name}.activation_bits": chosen and chosen.activation_bits,
         f"{name}.format": packed and packed.format,
         f"{name}.packed_bits": packed and packed.packed_bits,
+        f"{name}.channel_ratio": chosen and chosen.channel_ratio,
     }
 
 
