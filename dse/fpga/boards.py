@@ -17,9 +17,10 @@ class BoardFit:
 
     `network` is the name it was given. `binding` is the fullest resource, or `memory_bandwidth`
     where that sets the frame rate; `headroom` is the share of the fullest resource that is left,
-    below 0 where it does not fit. `verdict` is "fits" or says what does not: "does not fit: bram18
-    131 %". Where the template cannot be built on the device at all, it says why, and the numbers
-    are None.
+    below 0 where it does not fit. `reaches_target` is False where the wanted frame rate is beyond
+    the device. `verdict` is "fits" or says what is wrong: "does not fit: bram18 131%", "too slow:
+    900 of 1,000 frames/s". Where the template cannot be built on the device at all, it says why,
+    and the numbers are None.
     """
 
     network: str
@@ -33,6 +34,12 @@ class BoardFit:
     fps: float | None = None
     latency_s: float | None = None
     energy_j: float | None = None
+    reaches_target: bool = True
+
+    @property
+    def suits(self) -> bool:
+        """Whether it fits and is fast enough."""
+        return self.fits and self.reaches_target
 
 
 def boards(
@@ -62,16 +69,21 @@ def _fit(
         cost = estimate(network, device, template=template, target_fps=target_fps)
     except CannotBuild as reason:
         return BoardFit(name, device.name, False, False, str(reason))
+    reaches = target_fps is None or cost.fps >= target_fps
+    verdict = cost.verdict()
+    if cost.fits and not reaches:
+        verdict = f"too slow: {cost.fps:,.0f} of {target_fps:,.0f} frames/s"
     return BoardFit(
         network=name,
         device=device.name,
         fits=cost.fits,
         recommended=cost.recommended,
-        verdict=cost.verdict(),
+        verdict=verdict,
         template=cost.template,
         binding=cost.binding,
         headroom=1 - max(cost.utilization.values()),
         fps=cost.fps,
         latency_s=cost.latency_s,
         energy_j=cost.energy_j,
+        reaches_target=reaches,
     )

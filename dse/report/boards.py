@@ -39,10 +39,12 @@ def board_table(fits: Sequence[fpga.BoardFit], accuracies: Mapping[str, float]) 
     """A row per device, 80 columns wide.
 
     Of several networks it shows, per device, the one of best accuracy (by network in `accuracies`)
-    among those that fit, or the one nearest to fitting, and how many fit.
+    among those that fit and are fast enough, or the one nearest to it, and how many are.
     """
     many = len({fit.network for fit in fits}) > 1
-    note = "free: what is left of the fullest resource; tight: above the recommended share"
+    note = "free: of the fullest resource; tight: above the recommended share"
+        "free: of the fullest resource; tight: above the recommended share; slow: misses the rate"
+    )
     table = Table(title="boards", caption=note, title_justify="left", width=80)
     table.add_column("device", no_wrap=True)
     if many:
@@ -56,16 +58,17 @@ def board_table(fits: Sequence[fpga.BoardFit], accuracies: Mapping[str, float]) 
     for device in dict.fromkeys(fit.device for fit in fits):
         own = [fit for fit in fits if fit.device == device]
         best = max(own, key=lambda fit: _rank(fit, accuracies))
-        count = sum(fit.fits for fit in own)
-        picked = best.network if best.fits else NOTHING
+        count = sum(fit.suits for fit in own)
+        picked = best.network if best.suits else NOTHING
         head = [f"{count} of {len(own)}", picked] if many else [_word(best)]
-        table.add_row(device, *head, *_cells(best), style=None if best.fits else "dim")
+        table.add_row(device, *head, *_cells(best), style=None if best.suits else "dim")
     return table
 
 
 def _rank(fit: fpga.BoardFit, accuracies: Mapping[str, float]) -> tuple[bool, float, float]:
     headroom = -float("inf") if fit.headroom is None else fit.headroom
-    return fit.fits, accuracies.get(fit.network, 0.0) if fit.fits else headroom, headroom
+    accuracy = accuracies.get(fit.network, 0.0)
+    return fit.suits, accuracy if fit.suits else headroom, headroom
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,8 @@ def board_cells(fit: fpga.BoardFit) -> list[str]:
 
 
 def _word(fit: fpga.BoardFit) -> str:
+    if fit.fits and not fit.reaches_target:
+        return "slow"
     return "yes" if fit.recommended else "tight" if fit.fits else "no"
 
 

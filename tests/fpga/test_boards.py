@@ -45,6 +45,13 @@ def test_what_does_not_fit_says_by_how_much() -> None:
     assert re.search(rf"does not fit: .*{fit.binding} {1 - fit.headroom:.0%}", fit.verdict)
 
 
+def test_a_rate_beyond_the_device_is_said() -> None:
+    slow, fast = boards({"small": SMALL}, ["xc7z020", "xczu9eg"], target_fps=200_000)
+    assert (slow.fits, slow.reaches_target, slow.suits) == (True, False, False)
+    assert slow.verdict == f"too slow: {slow.fps:,.0f} of 200,000 frames/s"
+    assert (fast.reaches_target, fast.suits, fast.verdict) == (True, True, "fits")
+
+
 def test_a_network_that_fits_nowhere_is_still_a_full_matrix() -> None:
     network = chain(2, 512, 32, Bits(16, 16))
     fits = boards({"huge": describe(network, packed(network))}, ["ecp5-85", "xc7z010", "xc7a100t"])

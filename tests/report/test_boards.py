@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def test_a_front_shows_the_most_accurate_that_fits_or_the_nearest_to_fitting() -
     rows = _shown([FITS, TIGHT, OVER, FURTHER], {"3": 0.98, "7": 0.99})
     assert rows["big"] == ["2 of 2", "7", "lut", "5%", "999", "2.50 ms"]
     assert rows["small"] == ["0 of 2", "–", "bram18", "-31%", "20.0", "1.50 s"]
+
+
+def test_a_board_that_is_too_slow_is_none_to_choose() -> None:
+    slow = replace(FITS, reaches_target=False)
+    assert _shown([slow], {})["big"][0] == "slow"
+    assert _shown([slow, TIGHT], {"3": 0.99, "7": 0.98})["big"][:2] == ["1 of 2", "7"]
 
 
 def test_tight_is_told_from_recommended() -> None:
