@@ -43,8 +43,6 @@ def board_table(fits: Sequence[fpga.BoardFit], accuracies: Mapping[str, float]) 
     """
     many = len({fit.network for fit in fits}) > 1
     note = "free: of the fullest resource; tight: above the recommended share"
-        "free: of the fullest resource; tight: above the recommended share; slow: misses the rate"
-    )
     table = Table(title="boards", caption=note, title_justify="left", width=80)
     table.add_column("device", no_wrap=True)
     if many:
