@@ -127,11 +127,14 @@ function guessLine(view, x, y) {
 function referenceMarks(box, view, x, y) {
   const shown = data.references.filter((item) => view.accuracies[0] <= item.accuracy &&
     view.sizes[0] <= item.memory && item.memory <= view.sizes[1]);
+  // over a star as accurate as the front there is nothing; below one that is not, mostly
+  const best = Math.max(...data.front.map((point) => trials.get(point.n).accuracy));
+  const above = (item) => item.accuracy >= best;
   return shown.flatMap((item) => {
     const at = x(item.memory), right = at > box.right - 70, left = at < box.left + 70;
     const anchor = right ? "end" : left ? "start" : "middle";
     return [mark("reference", at, y(item.accuracy)),
-      svg("text", {x: at + (right ? 8 : left ? -8 : 0), y: y(item.accuracy) - 12,
+      svg("text", {x: at + (right ? 8 : left ? -8 : 0), y: y(item.accuracy) + (above(item) ? -12 : 20),
         "text-anchor": anchor, class: "halo"}, item.name)];
   });
 }
