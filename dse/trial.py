@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -22,7 +22,7 @@ from dse.integer.simplify import simplify
 from dse.pareto import wilson
 from dse.quantize import QuanNet
 from dse.quantize.fake import FakeQuantized
-from dse.study.folder import LayerRecord, StudyFolder, TestScore, Timing, TrialRecord
+from dse.study.folder import LayerRecord, State, StudyFolder, TestScore, Timing, TrialRecord
 from dse.study.spec import Constraint, StudySpec
 
 FLOAT_BYTES = 4
@@ -48,9 +48,27 @@ class Context:
 
 
 @dataclass(frozen=True)
+class Screen:
+    """Do not train a config whose pruned network needs `memory_bytes` or more; `reason` is why."""
+
+    memory_bytes: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Task:
+    """One trial to evaluate. `origin` is who proposed the config."""
+
+    number: int
+    origin: str
+    config: Config
+    screen: Screen | None = None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """A trial's values. `densities` are non-zero integer weights over the baseline's weights, by
-    layer; `network` is None when the config was refused before training."""
+    layer; `network` is None when the config was refused or skipped before training."""
 
     metrics: Mapping[str, float]
     densities: Mapping[str, float]
@@ -58,18 +76,22 @@ class Outcome:
     cost: fpga.CostReport
     reasons: tuple[str, ...]
     network: IntegerNetwork | None = None
+    skipped: str = ""
 
 
-def evaluate(config: Config, context: Context) -> Outcome:
+def evaluate(config: Config, context: Context, screen: Screen | None = None) -> Outcome:
     """Run one trial. The same config in the same study gives the same outcome.
 
     A config that breaks a constraint before any training is refused there, with the cost of the
-    pruned, not yet finetuned network. Raises train.Diverged.
+    pruned, not yet finetuned network, and one that `screen` is for is skipped. Raises
+    train.Diverged.
     """
     spec, data = context.spec, context.data
     untrained = preview(config, context)
     if untrained.reasons:
         return untrained
+    if screen and untrained.metrics["memory_bytes"] >= screen.memory_bytes:
+        return replace(untrained, skipped=screen.reason)
 
     net = copy.deepcopy(context.baseline)
     generator = torch.Generator().manual_seed(_seed(spec.seed, config))
@@ -141,25 +163,21 @@ def _broken(
     return f"{constraint.metric} is {value:g}, wanted {constraint.operator} {constraint.bound:g}"
 
 
-def run(
-    number: int, origin: str, config: Config, context: Context, folder: StudyFolder
-) -> TrialRecord:
+def run(task: Task, context: Context, folder: StudyFolder) -> TrialRecord:
     """Evaluate a config and leave its folder, moved into place whole, with its record."""
     started, begin = time.time(), time.monotonic()
-    with folder.new_trial(number) as scratch:
+    with folder.new_trial(task.number) as scratch:
         try:
-            record = _written(number, origin, config, evaluate(config, context), scratch)
+            record = _written(task, evaluate(task.config, context, task.screen), scratch)
         except (train.Diverged, InputError) as error:
-            record = TrialRecord(number, "failed", str(error), origin, config)
+            record = TrialRecord(task.number, "failed", str(error), task.origin, task.config)
         (scratch / "result.json").write_text(record.to_json())
         timing = Timing(round(started, 3), round(time.monotonic() - begin, 3))
         (scratch / "timing.json").write_text(json.dumps(asdict(timing)) + "\n")
     return record
 
 
-def _written(
-    number: int, origin: str, config: Config, outcome: Outcome, scratch: Path
-) -> TrialRecord:
+def _written(task: Task, outcome: Outcome, scratch: Path) -> TrialRecord:
     """The record of an outcome, its artefacts written into `scratch`."""
     packed = outcome.packed
     if outcome.network:
@@ -173,12 +191,13 @@ def _written(
         )
         for layer in packed.layers
     }
+    state: State = "infeasible" if outcome.reasons else "skipped" if outcome.skipped else "complete"
     return TrialRecord(
-        number,
-        "infeasible" if outcome.reasons else "complete",
-        "; ".join(outcome.reasons),
-        origin,
-        config,
+        task.number,
+        state,
+        "; ".join(outcome.reasons) or outcome.skipped,
+        task.origin,
+        task.config,
         outcome.metrics,
         layers,
         packed.memory_bits,

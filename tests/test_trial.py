@@ -16,7 +16,7 @@ from dse import storage, train, trial
 from dse.config import Config
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.spec import Constraint
-from dse.trial import Context, evaluate, run, score_on_test, violation
+from dse.trial import Context, Task, evaluate, run, score_on_test, violation
 
 METRICS = (
     "accuracy memory_bytes compression lut ff dsp bram18 latency_s fps bytes_per_inference fits"
@@ -37,7 +37,7 @@ def written(
     context: Context, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[TrialRecord, StudyFolder]:
     folder = StudyFolder(tmp_path_factory.mktemp("written"))
-    return run(3, "by hand", config(0.6, 5), context, folder), folder
+    return run(Task(3, "by hand", config(0.6, 5)), context, folder), folder
 
 
 def constrained(context: Context, *constraints: Constraint) -> Context:
@@ -48,8 +48,8 @@ def test_the_same_config_gives_the_same_bytes(
     context: Context, written: tuple[TrialRecord, StudyFolder], tmp_path: Path
 ) -> None:
     again = StudyFolder(tmp_path)
-    run(0, "", config(0.1, 2), context, again)  # another one before it changes nothing
-    run(3, "by hand", config(0.6, 5), context, again)
+    run(Task(0, "", config(0.1, 2)), context, again)  # another one before it changes nothing
+    run(Task(3, "by hand", config(0.6, 5)), context, again)
     files = sorted(path.name for path in written[1].trial(3).iterdir())
     assert sorted(path.name for path in again.trial(3).iterdir()) == files
     files.remove("timing.json")  # the one thing that may differ
@@ -60,7 +60,7 @@ def test_the_same_config_gives_the_same_bytes(
 def test_the_number_of_a_trial_does_not_change_what_it_computes(
     context: Context, written: tuple[TrialRecord, StudyFolder], tmp_path: Path
 ) -> None:
-    other = run(9, "by hand", config(0.6, 5), context, StudyFolder(tmp_path))
+    other = run(Task(9, "by hand", config(0.6, 5)), context, StudyFolder(tmp_path))
     assert replace(other, number=3) == written[0]
 
 
@@ -180,7 +180,7 @@ def test_a_config_that_breaks_a_constraint_is_refused_before_training(
 ) -> None:
     monkeypatch.setattr(train, "finetune", lambda *_: pytest.fail("it was trained"))
     folder = StudyFolder(tmp_path)
-    record = run(0, "", config(0.5, 8), constrained(context, constraint), folder)
+    record = run(Task(0, "", config(0.5, 8)), constrained(context, constraint), folder)
     assert record.state == "infeasible"
     assert re.fullmatch(reason, record.reason)
     assert "accuracy" not in record.metrics
@@ -204,7 +204,7 @@ def test_an_accuracy_below_the_wish_is_infeasible_after_training(
     context: Context, tmp_path: Path
 ) -> None:
     wish = constrained(context, Constraint("accuracy", ">=", 2))
-    record = run(0, "", config(0.5, 4), wish, StudyFolder(tmp_path))
+    record = run(Task(0, "", config(0.5, 4)), wish, StudyFolder(tmp_path))
     assert (record.state, "accuracy" in record.metrics) == ("infeasible", True)
 
 
@@ -213,7 +213,7 @@ def test_a_diverged_trial_fails_with_its_reason_and_no_metrics(
 ) -> None:
     wild = replace(context.spec, finetune=replace(context.spec.finetune, lr=1e38, epochs=3))
     folder = StudyFolder(tmp_path)
-    record = run(0, "", config(0.5, 4), replace(context, spec=wild), folder)
+    record = run(Task(0, "", config(0.5, 4)), replace(context, spec=wild), folder)
     assert (record.state, dict(record.metrics)) == ("failed", {})
     assert "the training loss became" in record.reason
     assert {path.name for path in folder.trial(0).iterdir()} == {"result.json", "timing.json"}
@@ -221,7 +221,7 @@ def test_a_diverged_trial_fails_with_its_reason_and_no_metrics(
 
 def test_what_cannot_be_stored_fails_with_its_reason(context: Context, tmp_path: Path) -> None:
     dense = replace(context, spec=replace(context.spec, storage=("dense",)))
-    record = run(0, "", config(0.5, 1), dense, StudyFolder(tmp_path))
+    record = run(Task(0, "", config(0.5, 1)), dense, StudyFolder(tmp_path))
     assert (record.state, record.reason != "") == ("failed", True)
 
 

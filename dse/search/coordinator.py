@@ -1,32 +1,31 @@
-"""The coordinator: asks the sampler, hands trials to workers, tells results, in a fixed order."""
+"""The coordinator: hands what the sampler asks for to workers, and outlives their deaths."""
 
 from __future__ import annotations
 
+import errno
 import math
 import time
-from collections import Counter, deque
-from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections.abc import Collection, Sequence
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from typing import Protocol
 
 import optuna
-from optuna.trial import TrialState
 
 from dse.errors import InputError
-from dse.search import guesses, journal, prepare, sampler, workers
-from dse.search.guesses import Guess
-from dse.search.workers import GetExecutor, Task
+from dse.search import cluster, guesses, journal, prepare, sampler, shared, workers
+from dse.search.advice import Advice
+from dse.search.attempts import MOST, Attempts, counted
+from dse.search.dialogue import Dialogue
+from dse.search.workers import GetExecutor
 from dse.study.folder import StudyFolder, TrialRecord
-from dse.study.spec import StudySpec
-from dse.trial import violation
+from dse.study.spec import ParallelSpec, StudySpec
+from dse.trial import Context, Task
 
-LAG = 4
-"""Trial n is asked for right after trial n - LAG was told, so what the sampler knew does not depend
-on how many workers there are or which was faster. It keeps up to four workers busy; with more, the
-lag is their number, and a study differs from one with fewer."""
-
-MAX_ATTEMPTS = 3
-"""A trial whose process died this often is failed: most likely it is the trial that kills."""
+NO_ROOM = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG),  # the disk, the user's share of it, a file's limit
+    *(errno.EROFS, errno.EACCES, errno.EPERM),  # read-only
+    errno.EIO,
+}
 
 
 class Progress(Protocol):
@@ -42,143 +41,112 @@ class Progress(Protocol):
 def optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     """Run or resume the study in `folder` until its budget is spent.
 
-    Raises InputError when the folder holds another study or another process runs it.
-    KeyboardInterrupt leaves it resumable.
+    Raises InputError when the folder holds another study, another process runs it, or it cannot be
+    written any more. KeyboardInterrupt leaves it resumable.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    if spec.parallel.address or spec.parallel.journal:
-        raise InputError("parallel: dask and a shared journal are not available yet")
     sampler.sampler_for(spec.sampler, spec.seed, 0)  # refused before minutes of training
-    with journal.only_coordinator(folder.lock):
-        folder.remove_scraps()
-        started = time.monotonic()
-        context = prepare.prepare(spec, folder, progress.stage)
-        first = guesses.first_guesses(context, folder, progress.stage)
-        dimensions = sampler.dimensions(spec.search_space)
-        study = journal.open_journal(folder.journal, spec.objectives, dimensions)
-        deadline = math.inf if spec.timeout_s is None else started + spec.timeout_s
-        dialogue = _Dialogue(spec, study, first, deadline)
-        with workers.executor(spec.workers, context, folder) as get_executor:
-            _run(dialogue, folder, get_executor, progress)
-        progress.stage("scoring the front on the test images")
+    together = spec.parallel.journal is not None
+    try:
+        with journal.only_coordinator(folder.lock, shared=together):
+            (_share if together else _optimize)(spec, folder, progress)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise InputError(
+            f"{folder.path}: cannot be written to ({error.strerror}); what is finished is kept: "
+            "mend that and run the same command again"
+        ) from error
+
+
+def _optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
+    """As the one coordinator of this study."""
+    folder.remove_scraps()
+    deadline = _deadline(spec)
+    context, advice = _prepared(spec, folder, progress)
+    dimensions = sampler.dimensions(spec.search_space)
+    study = journal.open_journal(folder.journal, spec.objectives, dimensions)
+    finished = folder.read_trials()
+    dialogue = Dialogue(spec, study, advice, finished, deadline)
+    engine = cluster.executor if spec.parallel.address else workers.executor
+    with engine(spec.parallel, context, folder) as get_executor:
+        _run(dialogue, finished, get_executor, folder, progress)
+    progress.stage("scoring the front on the test images")
+    prepare.score_front(context, folder)
+
+
+def _share(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
+    """As one of several runs that share a database."""
+    deadline = _deadline(spec)
+    with journal.one_at_a_time(folder.prepare_lock):
+        context, advice = _prepared(spec, folder, progress)
+        study = shared.open_shared(spec, folder)
+    with workers.executor(ParallelSpec(), context, folder):
+        for _ in shared.run_shared(spec, study, advice, folder, deadline):
+            progress.trials(folder.read_trials(), advice.total)
+    progress.stage("scoring the front on the test images")
+    with journal.one_at_a_time(folder.prepare_lock):
         prepare.score_front(context, folder)
 
 
-class _Dialogue:
-    """Asks and tells in an order that depends on nothing but the results."""
-
-    def __init__(
-        self, spec: StudySpec, study: optuna.Study, first: Sequence[Guess], deadline: float
-    ) -> None:
-        self.spec, self.deadline = spec, deadline
-        self._study, self._guesses = study, first
-        self._lag = max(LAG, spec.workers)
-        self._asked: dict[int, optuna.Trial] = {}
-        self._results: dict[int, TrialRecord] = {}
-        trials = study.get_trials(deepcopy=False)
-        self._told = sum(trial.state.is_finished() for trial in trials)
-        self.queue: deque[Task] = deque()
-        for frozen in trials:  # being evaluated when an earlier run ended: same number, same config
-            if not frozen.state.is_finished() and self._in_budget(frozen.number):
-                self._use_sampler(frozen.number)
-                self._suggest(optuna.Trial(study, frozen._trial_id))
-        self._ask()
-
-    def tell(self, record: TrialRecord) -> None:
-        """Take a result; tell it and those waiting for it, asking anew after each."""
-        self._results[record.number] = record
-        while self._told in self._results:
-            self._tell(self._results.pop(self._told))
-            self._told += 1
-            self._ask()
-
-    def _ask(self) -> None:
-        while time.monotonic() < self.deadline:
-            number = len(self._study.get_trials(deepcopy=False))
-            if not self._in_budget(number) or number >= self._told + self._lag:
-                return
-            self._use_sampler(number)
-            self._suggest(self._study.ask())
-
-    def _in_budget(self, number: int) -> bool:
-        if self.spec.sampler.name == "sensitivity" and number >= len(self._guesses):
-            return False  # nobody proposes anything beyond the guesses
-        return self.spec.trials is None or number < self.spec.trials
-
-    def _use_sampler(self, number: int) -> None:
-        chosen = sampler.sampler_for(self.spec.sampler, self.spec.seed, number)
-        if number < len(self._guesses):
-            guess = self._guesses[number].config
-            chosen = sampler.fixed_to(guess, self.spec.search_space, chosen)
-        self._study.sampler = chosen
-
-    def _suggest(self, trial: optuna.Trial) -> None:
-        number = trial.number
-        guessed = number < len(self._guesses)
-        origin = self._guesses[number].origin if guessed else self.spec.sampler.name
-        self._asked[number] = trial
-        self.queue.append(Task(number, origin, sampler.suggest(trial, self.spec.search_space)))
-
-    def _tell(self, record: TrialRecord) -> None:
-        trial = self._asked.pop(record.number)
-        for index, constraint in enumerate(self.spec.constraints):
-            key = f"{index}.{constraint.metric}"
-            if key not in trial.constraints:  # killed between this and the tell
-                trial.set_constraint(key, violation(constraint, record.metrics))
-        if record.state == "complete":
-            values = [_objective(record, name) for name in self.spec.objectives]
-            self._study.tell(trial, values)
-        else:  # never with invented values
-            refused = record.state == "infeasible"
-            self._study.tell(trial, state=TrialState.PRUNED if refused else TrialState.FAIL)
+def _deadline(spec: StudySpec) -> float:
+    return math.inf if spec.timeout_s is None else time.monotonic() + spec.timeout_s
 
 
-def _objective(record: TrialRecord, name: str) -> float:
-    """What the sampler sees: costs as logarithms, since a byte matters more where there are few."""
-    value = record.metrics[name]
-    return value if name == "accuracy" else math.log10(max(value, 1e-12))
+def _prepared(spec: StudySpec, folder: StudyFolder, progress: Progress) -> tuple[Context, Advice]:
+    context = prepare.prepare(spec, folder, progress.stage)
+    first = guesses.first_guesses(context, folder, progress.stage)
+    return context, Advice(spec, first, folder.read_sensitivity())
 
 
 def _run(
-    dialogue: _Dialogue, folder: StudyFolder, get_executor: GetExecutor, progress: Progress
+    dialogue: Dialogue,
+    before: Sequence[TrialRecord],
+    get_executor: GetExecutor,
+    folder: StudyFolder,
+    progress: Progress,
 ) -> None:
     """Keep the workers busy until nothing is asked for any more."""
     spec, queue = dialogue.spec, dialogue.queue
-    finished = {record.number: record for record in folder.read_trials()}
-    progress.trials(list(finished.values()), spec.trials)
+    finished = {record.number: record for record in before}
+    progress.trials(list(finished.values()), dialogue.total)
     running: dict[Future[TrialRecord], Task] = {}
-    deaths: Counter[int] = Counter()
-    while True:
-        if time.monotonic() >= dialogue.deadline:
-            queue.clear()  # asked but not begun: the next run takes them up
-        while queue and _may_begin(queue[0], running.values(), deaths, spec.workers):
-            task = queue.popleft()
-            running[_submit(get_executor, task, spec, folder)] = task
-        if not running:
-            return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
-            task = running.pop(future)
-            record = _result(future, task, folder, deaths)
-            if record is None:
-                queue.appendleft(task)
-                continue
-            finished[record.number] = record
-            dialogue.tell(record)
-            progress.trials(list(finished.values()), spec.trials)
+    with counted(folder) as attempts:
+        while True:
+            if time.monotonic() >= dialogue.deadline:
+                queue.clear()  # asked but not begun: the next run takes them up
+            while queue and _may_begin(queue[0], running.values(), attempts, spec.workers):
+                task = queue.popleft()
+                running[_submit(get_executor, task, spec, folder, attempts)] = task
+            if not running:
+                return
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                task = running.pop(future)
+                record = _result(future, task, folder, attempts)
+                if record is None:
+                    queue.appendleft(task)
+                    continue
+                attempts.end(task.number)
+                finished[record.number] = record
+                dialogue.tell(record)
+                progress.trials(list(finished.values()), dialogue.total)
 
 
-def _may_begin(
-    task: Task, running: Collection[Task], deaths: Mapping[int, int], workers: int
-) -> bool:
+def _may_begin(task: Task, running: Collection[Task], attempts: Attempts, at_a_time: int) -> bool:
     """Whether a worker is free. When one dies all running trials are suspects; each is tried again
     alone, so that only the trial that kills is blamed."""
-    alone = any(suspect.number in deaths for suspect in (task, *running))
-    return len(running) < (1 if alone else workers)
+    alone = any(attempts.suspect(other.number) for other in (task, *running))
+    return len(running) < (1 if alone else at_a_time)
 
 
 def _submit(
-    get_executor: GetExecutor, task: Task, spec: StudySpec, folder: StudyFolder
+    get_executor: GetExecutor, task: Task, spec: StudySpec, folder: StudyFolder, attempts: Attempts
 ) -> Future[TrialRecord]:
+    if attempts.exhausted(task.number):  # in earlier runs
+        future: Future[TrialRecord] = Future()
+        future.set_exception(workers.WorkerDied())
+        return future
+    attempts.begin(task.number)
     while True:
         try:
             return get_executor().submit(workers.evaluate, task, spec, folder)
@@ -187,19 +155,23 @@ def _submit(
 
 
 def _result(
-    future: Future[TrialRecord], task: Task, folder: StudyFolder, deaths: Counter[int]
+    future: Future[TrialRecord], task: Task, folder: StudyFolder, attempts: Attempts
 ) -> TrialRecord | None:
     """The record of a finished future; None when its worker died and it may be tried again."""
     try:
         return future.result()
     except workers.WorkerDied:
-        deaths[task.number] += 1
-        if deaths[task.number] < MAX_ATTEMPTS:
+        attempts.died(task.number)
+        if not attempts.exhausted(task.number):
             return None
-        reason = f"its worker process died {MAX_ATTEMPTS} times (killed, or out of memory?)"
+        reason = f"its worker process died {MOST} times (killed, or out of memory?)"
     except InputError:
         raise  # the study's input vanished or changed: no trial can succeed
+    except CancelledError:
+        raise InputError("the scheduler went away; run the same command again to go on") from None
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in NO_ROOM:
+            raise  # not the trial's fault, and the next would fail as well
         reason = f"{type(error).__name__}: {error}"
     record = TrialRecord(task.number, "failed", reason, task.origin, task.config)
     with folder.new_trial(task.number) as scratch:

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import optuna
 from optuna.storages import JournalStorage
@@ -85,19 +86,33 @@ def _cut_half_written(path: Path, dimensions: int) -> None:
 
 
 @contextmanager
-def only_coordinator(path: Path) -> Iterator[None]:
-    """Hold the study's lock. Raises InputError when another process does, or none can be made."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
-    except OSError as error:
-        raise InputError(f"{path.parent}: cannot be written to ({error.strerror})") from error
-    with file:
+def only_coordinator(path: Path, shared: bool = False) -> Iterator[None]:
+    """Hold the study's lock, alone or `shared` with others that do the same.
+
+    Raises InputError when another process holds it otherwise, or none can be made.
+    """
+    with _opened(path) as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise InputError(
                 f"{path.parent}: another process is running this study; wait for it, or give "
                 "this one another --out"
             ) from None
         yield
+
+
+@contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Wait for a lock, then hold it. Raises InputError when none can be made."""
+    with _opened(path) as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _opened(path: Path) -> IO[str]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("a")
+    except OSError as error:
+        raise InputError(f"{path.parent}: cannot be written to ({error.strerror})") from error

@@ -55,7 +55,7 @@ class Choice:
 def guesses(context: Context, count: int, measured: Mapping[str, LayerSensitivity]) -> list[Config]:
     """`count` configs from small to large with the least predicted loss for their size."""
     space = context.spec.search_space
-    choices = _tied({n: _choices(layer, space[n]) for n, layer in measured.items()}, space)
+    choices = tied({n: _choices(layer, space[n]) for n, layer in measured.items()}, space)
     dense = sum(8 * layer.weight.numel() for layer in context.baseline.layers.values())
     sizes = np.geomspace(SMALLEST_SHARE * dense, LARGEST_SHARE * dense, count)
     return [
@@ -95,18 +95,18 @@ def cheapest(choices: Mapping[str, Sequence[Choice]], budgets: Sequence[float]) 
     return configs
 
 
-def _tied(
+def tied(
     choices: Mapping[str, Sequence[Choice]], space: SearchSpace
 ) -> dict[str, Sequence[Choice]]:
     """The choices by group, or by layer where it has none: losses and bits of a group add up."""
-    tied: dict[str, Sequence[Choice]] = {}
+    by_key: dict[str, Sequence[Choice]] = {}
     for name, layer in space.items():
         key = layer.group or name
-        tied[key] = _added(tied[key], choices[name]) if key in tied else choices[name]
-    return tied
+        by_key[key] = added(by_key[key], choices[name]) if key in by_key else choices[name]
+    return by_key
 
 
-def _added(first: Sequence[Choice], second: Sequence[Choice]) -> list[Choice]:
+def added(first: Sequence[Choice], second: Sequence[Choice]) -> list[Choice]:
     """What two layers that share a choice lose and need, where both can be stored."""
     of_second = {(c.config.prune_ratio, c.config.weight_bits): c for c in second}
     added = []

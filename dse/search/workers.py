@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -18,27 +17,17 @@ import yaml
 from joblib.externals import loky
 
 from dse import data, fpga, models, train
-from dse.config import Config
 from dse.errors import InputError
 from dse.quantize import convert
 from dse.study.folder import StudyFolder, TrialRecord
-from dse.study.spec import StudySpec
-from dse.trial import Context, run
+from dse.study.spec import ParallelSpec, StudySpec
+from dse.trial import Context, Task, run
 
 PR_SET_PDEATHSIG = 1
 """prctl(2): the signal this process gets when its parent dies."""
 
 WorkerDied = BrokenProcessPool
 """Raised by a future whose worker process was killed."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """One trial to evaluate."""
-
-    number: int
-    origin: str
-    config: Config
 
 
 class InlineExecutor(Executor):
@@ -105,7 +94,7 @@ def evaluate(task: Task, spec: StudySpec, folder: StudyFolder) -> TrialRecord:
     if folder not in _contexts:
         _contexts.clear()
         _contexts[folder] = load_context(spec, folder)
-    return run(task.number, task.origin, task.config, _contexts[folder], folder)
+    return run(task, _contexts[folder], folder)
 
 
 def start_worker(coordinator: int) -> None:
@@ -125,12 +114,14 @@ GetExecutor = Callable[[], Executor]
 
 
 @contextlib.contextmanager
-def executor(workers: int, context: Context, folder: StudyFolder) -> Iterator[GetExecutor]:
+def executor(
+    parallel: ParallelSpec, context: Context, folder: StudyFolder
+) -> Iterator[GetExecutor]:
     """A function that gives a working executor, a new one after the last one broke.
 
     `context` is used when the trials run in this process; workers load their own.
     """
-    if workers == 1:
+    if parallel.workers == 1:
         _contexts.clear()
         _contexts[folder] = context
         inline = InlineExecutor()
@@ -139,7 +130,7 @@ def executor(workers: int, context: Context, folder: StudyFolder) -> Iterator[Ge
 
     def processes() -> Any:
         return loky.get_reusable_executor(
-            max_workers=workers,
+            max_workers=parallel.workers,
             timeout=None,
             initializer=start_worker,
             initargs=(os.getpid(),),

@@ -17,7 +17,7 @@ from dse import pareto
 from dse.config import Config, LayerConfig
 from dse.errors import InputError
 
-State = Literal["complete", "infeasible", "failed"]
+State = Literal["complete", "infeasible", "skipped", "failed"]
 
 SCRAP = re.compile(r"\..+-[0-9a-f]{32}")
 """Names of what is written beside its place and moved there when whole."""
@@ -32,6 +32,9 @@ OURS = (
     "references.json",
     "guesses.json",
     "sensitivity.json",
+    "attempts.json",
+    "shared.id",
+    "prepare.lock",
     "trials",
     "trials.csv",
     "pareto.csv",
@@ -58,7 +61,8 @@ class LayerRecord:
 class TrialRecord:
     """A finished trial as written to `result.json`; the same seed writes the same bytes.
 
-    - `state`: complete; infeasible (refused by a constraint, `reason` says which); failed.
+    - `state`: complete; infeasible (refused by a constraint, `reason` says which); skipped (not
+      trained, because predicted to be beaten, `reason` says by what); failed.
     - `origin`: who proposed the config (`sampler`, `uniform 8 bit`, ...).
     - `metrics`: accuracy on the validation split, memory_bytes, compression, lut, ff, dsp,
       bram18, latency_s, fps, bytes_per_inference, fits (1 or 0). A trial that is not complete
@@ -185,6 +189,21 @@ class StudyFolder:
     def guesses(self) -> Path:
         """First guesses as JSON, so that a resumed study makes the same ones."""
         return self.path / "guesses.json"
+
+    @property
+    def shared_id(self) -> Path:
+        """What tells this study from others of its name in a database."""
+        return self.path / "shared.id"
+
+    @property
+    def prepare_lock(self) -> Path:
+        """Held by the one run that prepares a shared study."""
+        return self.path / "prepare.lock"
+
+    @property
+    def attempts(self) -> Path:
+        """How often trials were begun and not finished; gone when there are none."""
+        return self.path / "attempts.json"
 
     @property
     def sensitivity(self) -> Path:

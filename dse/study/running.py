@@ -25,7 +25,7 @@ def sampler(section: Section, folder: Path) -> SamplerSpec:
     """Who proposes configs: one of SAMPLERS, or a class named by its import path."""
     value = section.get("sampler")
     entry = section.child("sampler", {"name": value} if isinstance(value, str) else value)
-    entry.known_keys("name", "warm_start", "options")
+    entry.known_keys("name", "warm_start", "options", "refine", "screen")
     name, options = entry.text("name", SamplerSpec.name), entry.section("options")
     if ":" in name:
         try:
@@ -41,7 +41,11 @@ def sampler(section: Section, folder: Path) -> SamplerSpec:
         warm_start = ("sensitivity",) if name == "sensitivity" else SamplerSpec.warm_start
     if name == "sensitivity" and not warm_start:
         entry.wrong("warm_start", "must not be empty: sampler 'sensitivity' tries nothing else")
-    return SamplerSpec(name, warm_start, dict(options.values))
+    refine = entry.number("refine", SamplerSpec.refine, Bounds(0, 1))
+    screen = SamplerSpec.screen if entry.get("screen") is None else entry.get("screen")
+    if not isinstance(screen, bool):
+        entry.wrong("screen", f"must be true or false, but got {shown(screen)}")
+    return SamplerSpec(name, warm_start, dict(options.values), refine, bool(screen))
 
 
 def sampler_class(name: str) -> Any:
@@ -77,7 +81,13 @@ def _checked_class(name: str, folder: Path, options: Section) -> str:
 def sampler_values(spec: SamplerSpec) -> dict[str, Any]:
     """Inverse of `sampler`."""
     options = {"options": dict(spec.options)} if spec.options else {}
-    return {"name": spec.name, "warm_start": list(spec.warm_start), **options}
+    return {
+        "name": spec.name,
+        "warm_start": list(spec.warm_start),
+        **options,
+        "refine": spec.refine,
+        "screen": spec.screen,
+    }
 
 
 def parallel(section: Section) -> ParallelSpec:

@@ -85,12 +85,15 @@ class SamplerSpec:
     """Who proposes configs, and which first guesses are tried before it.
 
     `name` is one of ours, or the class of any Optuna sampler as `module:Class` or `file.py:Class`,
-    made with `options`.
+    made with `options`. Once the guesses are tried, a share `refine` of the trials is proposed by
+    the sensitivity scan corrected by the results; `screen` skips trials it predicts to be beaten.
     """
 
     name: str = "tpe"
     warm_start: tuple[str, ...] = ("uniform", "sensitivity")
     options: Mapping[str, Any] = field(default_factory=dict)
+    refine: float = 0.5
+    screen: bool = True
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,16 @@ import optuna
 import pytest
 
 from dse.search import coordinator, workers
-from dse.search.coordinator import MAX_ATTEMPTS, _Dialogue
-from dse.search.workers import Task
+from dse.search.advice import Advice
+from dse.search.attempts import MOST, Attempts
+from dse.search.dialogue import LAG, Dialogue
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.load import load_study
 from dse.study.spec import StudySpec
+from dse.trial import Task
 
 from . import tiny
-from .test_coordinator import result
+from .test_dialogue import result
 
 TRIALS = 8
 SOON_S, LATER_S = 0.02, 0.06
@@ -94,9 +96,10 @@ def run(
             pools.append(Pool(deadly, log))
         return pools[-1]
 
+    folder.mkdir(exist_ok=True)
     watched = Watched()
-    talk = _Dialogue(spec, study, [], math.inf)
-    coordinator._run(talk, StudyFolder(folder), get_executor, watched)
+    talk = Dialogue(spec, study, Advice(spec, [], {}), [], math.inf)
+    coordinator._run(talk, [], get_executor, StudyFolder(folder), watched)
     return {record.number: record for record in watched.finished}, log
 
 
@@ -111,7 +114,7 @@ def test_only_trials_that_kill_fail(spec: StudySpec, tmp_path: Path, deadly: set
 
 def test_a_trial_that_kills_is_tried_three_times(spec: StudySpec, tmp_path: Path) -> None:
     _, log = run(spec, tmp_path, {2})
-    assert [number for number, _ in log].count(2) == MAX_ATTEMPTS
+    assert [number for number, _ in log].count(2) == MOST
 
 
 def test_a_second_attempt_runs_alone(spec: StudySpec, tmp_path: Path) -> None:
@@ -132,7 +135,7 @@ def test_deaths_change_no_other_config(spec: StudySpec, tmp_path: Path) -> None:
     """Trials asked for before the killer was told are those of a study without it."""
     calm, _ = run(spec, tmp_path / "calm", set())
     stormy, _ = run(spec, tmp_path / "stormy", {0})
-    first = range(coordinator.LAG)
+    first = range(LAG)
     assert [stormy[n].config for n in first] == [calm[n].config for n in first]
 
 
@@ -142,6 +145,6 @@ def test_an_executor_found_broken_at_submission_is_replaced(
     broken, sound = Pool(set(), []), Pool(set(), [])
     broken.broken = True
     given = iter([broken, sound])
-    task = Task(0, "", {"conv": tiny.choice(0.5, 4)})
-    future = coordinator._submit(lambda: next(given), task, spec, StudyFolder(tmp_path))
+    task, folder = Task(0, "", {"conv": tiny.choice(0.5, 4)}), StudyFolder(tmp_path)
+    future = coordinator._submit(lambda: next(given), task, spec, folder, Attempts(folder))
     assert future.result(timeout=5).number == 0

@@ -11,7 +11,7 @@ from dse.errors import InputError
 from dse.search import prepare
 from dse.study.folder import StudyFolder, front_of
 from dse.study.load import load_study
-from dse.trial import Context, run
+from dse.trial import Context, Task, run
 
 from . import tiny
 
@@ -149,7 +149,7 @@ def test_only_the_front_is_scored_on_test(tmp_path: Path) -> None:
     context, folder = tiny.prepared(tmp_path)
     for number, bits in enumerate((1, 8, 16)):
         config = {name: tiny.choice(0.5, bits) for name in context.spec.search_space}
-        run(number, "", config, context, folder)
+        run(Task(number, "", config), context, folder)
     prepare.score_front(context, folder)
     scored = [n for n in folder.finished() if folder.read_test_score(n)]
     assert scored == sorted(record.number for record in front_of(folder.read_trials()))

@@ -114,4 +114,4 @@ def test_a_group_loses_and_needs_what_its_layers_do_together() -> None:
 
     first = [choice(4, 3, 1.0, 100), choice(8, 5, 0.25, 200)]
     second = [choice(8, 4, 0.5, 20), choice(2, 2, 9.0, 5)]  # 4 bits cannot be stored there
-    assert sensitivity._added(first, second) == [choice(8, 5, 0.75, 220)]
+    assert sensitivity.added(first, second) == [choice(8, 5, 0.75, 220)]

@@ -11,11 +11,10 @@ import pytest
 from dse import search
 from dse.errors import InputError
 from dse.search import workers
-from dse.search.workers import Task
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.load import load_study
 from dse.study.spec import ParallelSpec
-from dse.trial import Context
+from dse.trial import Context, Task
 
 from . import tiny
 
@@ -94,8 +93,7 @@ def test_the_environment_of_the_user_is_put_back(
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     monkeypatch.delenv("MKL_NUM_THREADS", raising=False)
     before = dict(workers.os.environ)
-    spec = replace(study[0].spec, parallel=ParallelSpec(2))
-    with workers.executor(spec.workers, study[0], study[1]):
+    with workers.executor(ParallelSpec(2), study[0], study[1]):
         assert workers.os.environ["OMP_NUM_THREADS"] == "1"
     assert dict(workers.os.environ) == before
 

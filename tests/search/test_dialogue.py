@@ -1,10 +1,10 @@
-"""The coordinator's dialogue with the sampler: only results decide what is asked for."""
+"""The dialogue with the sampler: only results decide what is asked for."""
 
 from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -14,87 +14,124 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from optuna.trial import TrialState
 
-from dse.config import Config, LayerConfig
-from dse.search import coordinator
-from dse.search.coordinator import LAG, _Dialogue
+from dse.config import LayerConfig
+from dse.search.advice import REFINED, Advice
+from dse.search.dialogue import LAG, Dialogue
 from dse.search.guesses import Guess
-from dse.search.workers import Task
-from dse.study.folder import TrialRecord
+from dse.study.folder import LayerSensitivity, TrialRecord
 from dse.study.load import load_study
-from dse.study.spec import Constraint, ParallelSpec, StudySpec
+from dse.study.spec import Constraint, ParallelSpec, SamplerSpec, StudySpec
+from dse.trial import Task
 
 from . import tiny
 
-TRIALS = 14
+TRIALS = 40
 
 
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> StudySpec:
     path = tiny.write(tmp_path_factory.mktemp("study"), budget={"trials": TRIALS})
-    return replace(load_study(path), constraints=(Constraint("memory_bytes", "<=", 600),))
+    return replace(load_study(path), constraints=(Constraint("memory_bytes", "<=", 2000),))
+
+
+@pytest.fixture(scope="module")
+def calm(spec: StudySpec) -> dict[int, Task]:
+    """Tasks by number when one worker does them in order."""
+    return searched(dialogue(spec, new_study()))
 
 
 def new_study() -> optuna.Study:
     return optuna.create_study(directions=["maximize", "minimize"])
 
 
-def dialogue(spec: StudySpec, study: optuna.Study, deadline: float = math.inf) -> _Dialogue:
-    return _Dialogue(spec, study, [Guess(GUESS, "guess")], deadline)
+def dialogue(
+    spec: StudySpec,
+    study: optuna.Study,
+    deadline: float = math.inf,
+    before: Sequence[TrialRecord] = (),
+) -> Dialogue:
+    advice = Advice(spec, [Guess(GUESS, "guess")], MEASURED)
+    return Dialogue(spec, study, advice, before, deadline)
 
 
 GUESS = {"conv": LayerConfig(0.5, 8, 8), "fc": LayerConfig(0.5, 8, 8)}
+
+MEASURED = {
+    name: LayerSensitivity(
+        tuple(
+            (ratio, bits, ratio**4 + 2.0 ** (1 - 2 * bits), round(800 * (1 - ratio) * bits) + 1)
+            for ratio in (0.0, 0.5, 0.9, 0.98)
+            for bits in (1, 4, 16)
+        ),
+        tuple((bits, 4.0**-bits) for bits in (1, 4, 16)),
+    )
+    for name in GUESS
+}
 
 
 def result(task: Task) -> TrialRecord:
     """What a trial gives, invented from its config alone; some are refused, some fail."""
     digest = hashlib.sha256(str(task.config).encode()).digest()
-    size = 100.0 + digest[0] * 3
-    state = "infeasible" if size > 600 else "failed" if digest[1] < 40 else "complete"
+    size = 20.0 + sum(100 * choice.density * choice.weight_bits for choice in task.config.values())
+    state = "failed" if digest[1] < 20 else "infeasible" if size > 2000 else "complete"
+    if state == "complete" and task.screen and size >= task.screen.memory_bytes:
+        state = "skipped"
     metrics = {"memory_bytes": size} if state != "failed" else {}
     if state == "complete":
-        metrics["accuracy"] = digest[2] / 255
+        metrics["accuracy"] = 0.9 - sum(
+            c.prune_ratio**4 / 4 + 2.0**-c.weight_bits / 4 for c in task.config.values()
+        )
     return TrialRecord(task.number, state, "", task.origin, task.config, metrics)
 
 
 def searched(
-    spec: StudySpec, choose: Callable[[int], int], workers: int, study: optuna.Study | None = None
-) -> dict[int, Config]:
-    """Configs asked for, when the one of up to `workers` running trials that `choose` says ends."""
-    talk = dialogue(spec, study or new_study())
-    asked: dict[int, Config] = {}
+    talk: Dialogue, choose: Callable[[int], int] = lambda _: 0, workers: int = 1
+) -> dict[int, Task]:
+    """Tasks of a dialogue, when the one of up to `workers` running that `choose` says ends."""
+    asked: dict[int, Task] = {}
     running: list[Task] = []
     while talk.queue or running:
         while talk.queue and len(running) < workers:
             running.append(talk.queue.popleft())
             assert running[-1].number not in asked
-            asked[running[-1].number] = running[-1].config
+            asked[running[-1].number] = running[-1]
         talk.tell(result(running.pop(choose(len(running)))))
     return asked
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.data(), st.integers(2, LAG))
-def test_the_order_in_which_trials_end_changes_no_config(
-    spec: StudySpec, data: st.DataObject, workers: int
+def test_the_order_in_which_trials_end_changes_no_task(
+    spec: StudySpec, calm: dict[int, Task], data: st.DataObject, workers: int
 ) -> None:
-    shuffled = searched(spec, lambda count: data.draw(st.integers(0, count - 1)), workers)
-    assert shuffled == searched(spec, lambda _: 0, 1)
+    shuffled = searched(
+        dialogue(spec, new_study()), lambda count: data.draw(st.integers(0, count - 1)), workers
+    )
+    assert shuffled == calm
     assert list(shuffled) == list(range(TRIALS))
 
 
-@pytest.mark.parametrize("told", [0, 1, 5, TRIALS - 1])
-def test_a_study_resumed_after_any_trial_asks_for_the_same_configs(
-    spec: StudySpec, told: int
+def test_tasks_come_from_everyone(calm: dict[int, Task]) -> None:
+    """What the other tests compare is of every kind."""
+    assert {task.origin for task in calm.values()} == {"guess", REFINED, "tpe"}
+    assert any(task.screen for task in calm.values())
+
+
+@pytest.mark.parametrize("told", [0, 1, 5, 17, TRIALS - 1])
+def test_a_study_resumed_after_any_trial_asks_for_the_same_tasks(
+    spec: StudySpec, calm: dict[int, Task], told: int
 ) -> None:
+    """Trials end two at a time, the later one first, so that some are told long after another."""
     study = new_study()
     talk = dialogue(spec, study)
-    asked = {}
-    for _ in range(told):
-        task = talk.queue.popleft()
-        asked[task.number] = task.config
-        talk.tell(result(task))
-    asked |= searched(spec, lambda _: 0, 1, study)
-    assert asked == searched(spec, lambda _: 0, 1)
+    asked, before = {}, []
+    while len(before) < told:
+        for task in [talk.queue.popleft() for _ in range(min(2, len(talk.queue)))][::-1]:
+            asked[task.number] = task
+            before.append(result(task))
+            talk.tell(before[-1])
+    asked |= searched(dialogue(spec, study, before=before))
+    assert asked == calm
 
 
 def test_the_first_trial_is_the_first_guess(spec: StudySpec) -> None:
@@ -132,6 +169,7 @@ def test_a_smaller_budget_leaves_asked_trials_for_later(spec: StudySpec) -> None
     [
         ("complete", TrialState.COMPLETE),
         ("infeasible", TrialState.PRUNED),
+        ("skipped", TrialState.PRUNED),
         ("failed", TrialState.FAIL),
     ],
 )
@@ -139,7 +177,7 @@ def test_how_a_trial_ended_is_told_to_optuna(spec: StudySpec, state: str, told: 
     study = new_study()
     talk = dialogue(spec, study)
     task = talk.queue[0]
-    metrics = {"memory_bytes": 900.0} | ({"accuracy": 0.5} if state == "complete" else {})
+    metrics = {"memory_bytes": 3000.0} | ({"accuracy": 0.5} if state == "complete" else {})
     talk.tell(TrialRecord(task.number, state, "why", "", task.config, metrics))
     assert study.trials[0].state == told
 
@@ -149,7 +187,7 @@ def test_the_constraint_value_is_told_with_a_refused_trial(spec: StudySpec) -> N
     talk = dialogue(spec, study)
     task = talk.queue[0]
     talk.tell(
-        TrialRecord(task.number, "infeasible", "too big", "", task.config, {"memory_bytes": 900.0})
+        TrialRecord(task.number, "infeasible", "too big", "", task.config, {"memory_bytes": 3000.0})
     )
     assert study.trials[0].constraints == {"0.memory_bytes": pytest.approx(0.5)}
     assert study.trials[0].values is None
@@ -175,23 +213,8 @@ def test_optuna_sees_costs_as_logarithms(spec: StudySpec) -> None:
     assert study.trials[0].values == [0.75, pytest.approx(2.0)]
 
 
-def task(number: int) -> Task:
-    return Task(number, "", GUESS)
-
-
-@pytest.mark.parametrize(
-    ("next_one", "running", "deaths", "begins"),
-    [
-        (2, [0], {}, True),
-        (2, [0, 1], {}, False),
-        (2, [0], {2: 1}, False),
-        (2, [], {2: 1}, True),
-        (2, [0], {0: 1}, False),
-    ],
-    ids=["a worker is free", "none is free", "suspect waits", "suspect alone", "beside a suspect"],
-)
-def test_a_trial_whose_worker_died_runs_alone(
-    next_one: int, running: list[int], deaths: dict[int, int], begins: bool
-) -> None:
-    tasks = [task(number) for number in running]
-    assert coordinator._may_begin(task(next_one), tasks, deaths, workers=2) is begins
+def test_sensitivity_alone_ends_with_its_guesses(spec: StudySpec) -> None:
+    only = replace(spec, sampler=SamplerSpec("sensitivity", ("sensitivity",)))
+    talk = dialogue(only, new_study())
+    assert (talk.total, [task.config for task in talk.queue]) == (1, [GUESS])
+    assert dialogue(replace(only, trials=None), new_study()).total == 1

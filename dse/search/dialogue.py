@@ -1,0 +1,129 @@
+"""The dialogue with the sampler: asks and tells in an order that depends on nothing but results."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+
+import optuna
+from optuna.trial import TrialState
+
+from dse.search import sampler
+from dse.search.advice import Advice
+from dse.study.folder import TrialRecord
+from dse.study.spec import Constraint, StudySpec
+from dse.trial import Task, violation
+
+LAG = 4
+"""Trial n is asked for right after trial n - LAG was told, so what the sampler knew does not depend
+on how many workers there are or which was faster. It keeps up to four workers busy; with more, the
+lag is their number, and a study differs from one with fewer."""
+
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "infeasible": TrialState.PRUNED,
+    "skipped": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
+
+
+class Dialogue:
+    """What was asked for and not yet begun is in `queue`; results are told by number."""
+
+    def __init__(
+        self,
+        spec: StudySpec,
+        study: optuna.Study,
+        advice: Advice,
+        finished: Iterable[TrialRecord],
+        deadline: float,
+    ) -> None:
+        """Go on with the trials in `study` until `deadline`, a time of `time.monotonic`.
+
+        `finished` are the results of earlier runs.
+        """
+        self.spec, self.deadline = spec, deadline
+        self._study, self._advice = study, advice
+        self._records = {record.number: record for record in finished}
+        self._configs = {number: record.config for number, record in self._records.items()}
+        self._lag = max(LAG, spec.workers)
+        self._asked: dict[int, optuna.Trial] = {}
+        self._results: dict[int, TrialRecord] = {}
+        trials = study.get_trials(deepcopy=False)
+        self._told = sum(trial.state.is_finished() for trial in trials)
+        self.queue: deque[Task] = deque()
+        for frozen in trials:  # being evaluated when an earlier run ended: same number, same config
+            if not frozen.state.is_finished() and self._in_budget(frozen.number):
+                self._suggest(frozen.number, partial(optuna.Trial, study, frozen._trial_id))
+        self._ask()
+
+    @property
+    def total(self) -> int | None:
+        """How many trials the study will have, None when only time limits it."""
+        return self._advice.total
+
+    def tell(self, record: TrialRecord) -> None:
+        """Take a result; tell it and those waiting for it, asking anew after each."""
+        self._results[record.number] = self._records[record.number] = record
+        while self._told in self._results:
+            self._tell(self._results.pop(self._told))
+            self._told += 1
+            self._ask()
+
+    def _ask(self) -> None:
+        while time.monotonic() < self.deadline:
+            number = len(self._study.get_trials(deepcopy=False))
+            if not self._in_budget(number) or number >= self._told + self._lag:
+                return
+            self._suggest(number, self._study.ask)
+
+    def _in_budget(self, number: int) -> bool:
+        return self.total is None or number < self.total
+
+    def _suggest(self, number: int, ask: Callable[[], optuna.Trial]) -> None:
+        """Ask for trial `number`, with what was told when it is first asked for: no later result
+        counts when an interrupted run asks once more."""
+        told = max(0, number - self._lag + 1)
+        results = [self._records[n] for n in range(told) if n in self._records]
+        pending = [self._configs[n] for n in range(told, number) if n in self._configs]
+        guess = self._advice.guess(number, results, pending)
+        chosen = sampler.sampler_for(self.spec.sampler, self.spec.seed, number)
+        if guess is not None:
+            chosen = sampler.fixed_to(guess.config, self.spec.search_space, chosen)
+        self._study.sampler = chosen
+        trial = ask()
+        assert trial.number == number
+        config = sampler.suggest(trial, self.spec.search_space)
+        self._asked[number], self._configs[number] = trial, config
+        origin = self.spec.sampler.name if guess is None else guess.origin
+        screen = self._advice.screen(number, config, results)
+        self.queue.append(Task(number, origin, config, screen))
+
+    def _tell(self, record: TrialRecord) -> None:
+        trial = self._asked.pop(record.number)
+        for key, value in constraint_values(record, self.spec.constraints).items():
+            if key not in trial.constraints:  # killed between this and the tell
+                trial.set_constraint(key, value)
+        values = None  # never invented ones
+        if record.state == "complete":
+            values = objective_values(record, self.spec.objectives)
+        self._study.tell(trial, values, STATES[record.state])
+
+
+def constraint_values(record: TrialRecord, constraints: Sequence[Constraint]) -> dict[str, float]:
+    """By how much each constraint is broken, by the key it has in every trial."""
+    return {
+        f"{index}.{constraint.metric}": violation(constraint, record.metrics)
+        for index, constraint in enumerate(constraints)
+    }
+
+
+def objective_values(record: TrialRecord, names: Iterable[str]) -> list[float]:
+    """What the sampler sees: costs as logarithms, since a byte matters more where there are few."""
+    return [
+        record.metrics[name] if name == "accuracy" else math.log10(max(record.metrics[name], 1e-12))
+        for name in names
+    ]

@@ -1,0 +1,155 @@
+"""A shared study: several runs ask one PostgreSQL database for trials, with nobody in charge.
+
+For those who start plain Optuna workers, on machines that see one results' folder. Whoever starts
+first prepares the study; a run that dies is noticed by its missing heartbeat. Who is told what when
+depends on timing, so two such studies differ; each of their trials can still be repeated.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.storages import RDBStorage, RetryFailedTrialCallback
+from optuna.trial import FrozenTrial, TrialState
+
+from dse.errors import InputError
+from dse.search import sampler
+from dse.search.advice import Advice
+from dse.search.attempts import MOST
+from dse.search.dialogue import constraint_values, objective_values
+from dse.search.workers import evaluate
+from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.spec import StudySpec
+from dse.trial import Task
+
+HEARTBEAT_S, GRACE_S = 20, 60
+"""A run that said nothing for GRACE_S is dead, and its trial is tried by another."""
+
+
+class _Refused(Exception):
+    """The trial failed for a reason that is in its record."""
+
+
+def open_shared(spec: StudySpec, folder: StudyFolder) -> optuna.Study:
+    """The Optuna study in the study's database, created when missing.
+
+    Raises InputError when the database cannot be reached or refuses.
+    """
+    try:
+        import psycopg  # noqa: F401
+        from sqlalchemy.exc import SQLAlchemyError
+    except ImportError as error:
+        message = "parallel.journal: needs psycopg; pip install 'dse[cluster]'"
+        raise InputError(message) from error
+    url = spec.parallel.journal
+    assert url is not None
+    if not folder.shared_id.exists():
+        folder.shared_id.write_text(uuid.uuid4().hex[:8] + "\n")  # a fresh study, a fresh name
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            storage = RDBStorage(
+                url.replace("postgresql://", "postgresql+psycopg://", 1),
+                engine_kwargs={"connect_args": {"connect_timeout": 10}},
+                heartbeat_interval=HEARTBEAT_S,
+                grace_period=GRACE_S,
+                failed_trial_callback=RetryFailedTrialCallback(max_retry=MOST),
+            )
+            study = optuna.create_study(
+                study_name=f"{spec.name}-{folder.shared_id.read_text().strip()}",
+                storage=storage,
+                directions=list(spec.objectives.values()),
+                load_if_exists=True,
+            )
+            study.set_metric_names(list(spec.objectives))
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        reason = str(getattr(error, "orig", None) or error.__cause__ or error).strip()
+        raise InputError(
+            f"parallel.journal: {url} cannot be used: {reason.splitlines()[-1].strip()}"
+        ) from error
+    return study
+
+
+def run_shared(
+    spec: StudySpec, study: optuna.Study, advice: Advice, folder: StudyFolder, deadline: float
+) -> Iterator[TrialRecord]:
+    """Evaluate trials here until all runs together have made the study's, or time is up."""
+    done: list[TrialRecord] = []
+
+    def objective(trial: optuna.Trial) -> list[float]:
+        config = sampler.suggest(trial, spec.search_space)
+        results = folder.read_trials()
+        screen = advice.screen(trial.number, config, results)
+        guess = advice.guess(trial.number, results, ())
+        origin = guess.origin if guess and guess.config == config else spec.sampler.name
+        record = evaluate(Task(trial.number, origin, config, screen), spec, folder)
+        done.append(record)
+        for key, value in constraint_values(record, spec.constraints).items():
+            trial.set_constraint(key, value)
+        if record.state == "complete":
+            return objective_values(record, spec.objectives)
+        if record.state == "failed":
+            raise _Refused(record.reason)
+        raise optuna.TrialPruned(record.reason)
+
+    study.sampler = _Numbered(spec, advice, folder)
+    while time.monotonic() < deadline and _left(study, advice.total):
+        study.optimize(objective, n_trials=1, catch=(_Refused,))
+        yield from done
+        done.clear()
+
+
+def _left(study: optuna.Study, total: int | None) -> bool:
+    """Whether trials are left to begin. Those of dead runs are counted until they are failed."""
+    if total is None:
+        return True
+    optuna.storages.fail_stale_trials(study)
+    trials = study.get_trials(deepcopy=False)
+    waiting = any(trial.state == TrialState.WAITING for trial in trials)
+    died = sum("failed_trial" in trial.system_attrs for trial in trials)  # a retry names it
+    return waiting or len(trials) - died < total
+
+
+class _Numbered(BaseSampler):
+    """Gives each trial the sampler, or the guess, that its number asks for."""
+
+    def __init__(self, spec: StudySpec, advice: Advice, folder: StudyFolder) -> None:
+        self._spec, self._advice, self._folder = spec, advice, folder
+        self._own: BaseSampler = sampler.sampler_for(spec.sampler, spec.seed, 0)
+
+    def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
+        """Choose before anything is sampled."""
+        guess = self._advice.guess(trial.number, self._folder.read_trials(), ())
+        self._own = sampler.sampler_for(self._spec.sampler, self._spec.seed, trial.number)
+        if guess is not None:
+            self._own = sampler.fixed_to(guess.config, self._spec.search_space, self._own)
+        self._own.before_trial(study, trial)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The chosen sampler's."""
+        return self._own.infer_relative_search_space(study, trial)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """The chosen sampler's."""
+        return self._own.sample_relative(study, trial, search_space)
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """The chosen sampler's."""
+        return self._own.sample_independent(study, trial, param_name, param_distribution)
