@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -49,8 +50,7 @@ class Advice:
         """
         if number < len(self.first):
             return self.first[number]
-        share = self._spec.sampler.refine
-        if self._predictor is None or int((number + 1) * share) == int(number * share):
+        if self._predictor is None or not self._refines(number):
             return None
         fit = self._predictor.fit(results)
         if fit is None:
@@ -58,6 +58,11 @@ class Advice:
         generator = np.random.default_rng([self._spec.seed, number])
         config = self._predictor.propose(results, pending, fit, generator)
         return None if config is None else Guess(config, REFINED)
+
+    def _refines(self, number: int) -> bool:
+        """Spreads the refined guesses evenly among the others."""
+        share = self._spec.sampler.refine
+        return math.floor((number + 1) * share) > math.floor(number * share)
 
     def screen(self, number: int, config: Config, results: Sequence[TrialRecord]) -> Screen | None:
         """Whether trial `number` shall be trained only if small enough. Guesses always are."""

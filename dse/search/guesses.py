@@ -14,13 +14,15 @@ from dse.errors import InputError
 from dse.search import sensitivity
 from dse.search.prepare import Stage
 from dse.study.folder import StudyFolder, write_atomically
-from dse.study.spec import BitChoices, LayerSpace, SearchSpace
+from dse.study.spec import BitChoices, LayerSpace, SearchSpace, StudySpec
 from dse.trial import Context
 
-UNIFORM = ((8, 0.0), (8, 0.5), (6, 0.7), (4, 0.5), (4, 0.8), (3, 0.8), (2, 0.5))
+UNIFORM = ((8, 0.0), (4, 0.5), (3, 0.8))
 """(bits, prune ratio) in every layer, from safe to bold; 8 bits unpruned is the usual yardstick."""
 
-SENSITIVITY_GUESSES = 16
+SENSITIVITY_GUESSES = 8
+"""Enough for the refined guesses to begin: with twice as many, and seven uniform ones, 30 simulated
+trials of LeNet-5 reached hypervolume 0.352 instead of 0.356, 23 trials 0.332 instead of 0.349."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,18 @@ def first_guesses(context: Context, folder: StudyFolder, stage: Stage) -> Sequen
             stage("measuring each layer's sensitivity")
             measured = sensitivity.scan(context)
             folder.write_sensitivity(measured)
-            configs = sensitivity.guesses(context, SENSITIVITY_GUESSES, measured)
+            configs = sensitivity.guesses(context, _count(context.spec), measured)
             found += [Guess(config, "sensitivity") for config in configs]
     unique = [g for i, g in enumerate(found) if g.config not in [f.config for f in found[:i]]]
     write_atomically(folder.guesses, json.dumps([asdict(g) for g in unique], indent=1) + "\n")
     return unique
+
+
+def _count(spec: StudySpec) -> int:
+    """How many configs to guess by sensitivity: all the trials where nobody proposes others."""
+    if spec.sampler.name == "sensitivity":
+        return spec.trials or 2 * SENSITIVITY_GUESSES
+    return SENSITIVITY_GUESSES
 
 
 def _kept(path: Path) -> list[Guess]:

@@ -11,12 +11,13 @@ import time
 import uuid
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
-from optuna.storages import RDBStorage, RetryFailedTrialCallback
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
 
 from dse.errors import InputError
@@ -53,14 +54,13 @@ def open_shared(spec: StudySpec, folder: StudyFolder) -> optuna.Study:
     if not folder.shared_id.exists():
         folder.shared_id.write_text(uuid.uuid4().hex[:8] + "\n")  # a fresh study, a fresh name
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        with _without_warnings():
             storage = RDBStorage(
                 url.replace("postgresql://", "postgresql+psycopg://", 1),
                 engine_kwargs={"connect_args": {"connect_timeout": 10}},
                 heartbeat_interval=HEARTBEAT_S,
                 grace_period=GRACE_S,
-                failed_trial_callback=RetryFailedTrialCallback(max_retry=MOST),
+                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MOST),
             )
             study = optuna.create_study(
                 study_name=f"{spec.name}-{folder.shared_id.read_text().strip()}",
@@ -110,11 +110,20 @@ def _left(study: optuna.Study, total: int | None) -> bool:
     """Whether trials are left to begin. Those of dead runs are counted until they are failed."""
     if total is None:
         return True
-    optuna.storages.fail_stale_trials(study)
+    with _without_warnings():
+        optuna.storages.fail_stale_trials(study)
     trials = study.get_trials(deepcopy=False)
     waiting = any(trial.state == TrialState.WAITING for trial in trials)
     died = sum("failed_trial" in trial.system_attrs for trial in trials)  # a retry names it
     return waiting or len(trials) - died < total
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Heartbeats count as experimental in Optuna, since 2021."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        yield
 
 
 class _Numbered(BaseSampler):

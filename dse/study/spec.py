@@ -92,7 +92,7 @@ class SamplerSpec:
     name: str = "tpe"
     warm_start: tuple[str, ...] = ("uniform", "sensitivity")
     options: Mapping[str, Any] = field(default_factory=dict)
-    refine: float = 0.5
+    refine: float = 0.75
     screen: bool = True
 
 

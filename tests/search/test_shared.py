@@ -1,0 +1,175 @@
+"""A shared study: several runs on a real PostgreSQL server, and messages where there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+
+from dse import search
+from dse.errors import InputError
+from dse.search import shared
+from dse.study.folder import StudyFolder
+from dse.study.load import load_study
+
+from . import tiny
+
+TRIALS = 6
+
+
+def programs() -> Path | None:
+    """Where initdb and pg_ctl are: Debian keeps them off the PATH."""
+    found = shutil.which("initdb")
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin")) if found is None else []
+    return Path(found).parent if found else folders[-1] if folders else None
+
+
+BIN = programs()
+pytest.importorskip("psycopg", reason="psycopg is not installed: not run")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(BIN is None, reason="PostgreSQL is not installed: not run"),
+]
+
+
+def as_nobody_special(command: list[str]) -> None:
+    """Run as the user of Debian's package where we are root, as which PostgreSQL refuses to."""
+    prefix = ["runuser", "-u", "postgres", "--"] if os.getuid() == 0 else []
+    done = subprocess.run(
+        [*prefix, *command], capture_output=True, text=True, timeout=60, cwd="/", check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    """URL of a database on loopback whose user `dse` needs a password, which is in PGPASSWORD."""
+    assert BIN is not None
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        port = held.getsockname()[1]
+    # not pytest's folder: only root may enter that
+    with tempfile.TemporaryDirectory(prefix="dse-postgres-") as name:
+        place = Path(name)
+        (place / "password").write_text("secret\n")
+        if os.getuid() == 0:
+            for path in (place, place / "password"):
+                shutil.chown(path, "postgres")
+        login = ["--username=dse", "--auth=scram-sha-256", f"--pwfile={place / 'password'}"]
+        as_nobody_special([str(BIN / "initdb"), "-D", str(place / "data"), "--no-sync", *login])
+        control = [str(BIN / "pg_ctl"), "-D", str(place / "data"), "-w", "-t", "30"]
+        options = f"-p {port} -c listen_addresses=127.0.0.1 -k {place} -c fsync=off"
+        as_nobody_special([*control, "-l", str(place / "log"), "-o", options, "start"])
+        try:
+            yield f"postgresql://dse@127.0.0.1:{port}/postgres"
+        finally:
+            as_nobody_special([*control, "-m", "immediate", "stop"])
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("PGPASSWORD", "secret")
+    tiny.write(
+        tmp_path,
+        budget={"trials": TRIALS},
+        sampler={"name": "tpe", "warm_start": ["uniform", "sensitivity"]},
+    )
+    return tmp_path
+
+
+def command(url: str) -> list[str]:
+    return ["tiny.yml", "--out", "results", "--set", f"parallel.journal={url}"]
+
+
+def told(url: str, folder: StudyFolder) -> list[optuna.trial.FrozenTrial]:
+    study = shared.open_shared(
+        load_study(folder.path.parent / "tiny.yml", [f"parallel.journal={url}"]), folder
+    )
+    return study.get_trials()
+
+
+def test_two_runs_share_one_study(place: Path, server: str) -> None:
+    folder = StudyFolder(place / "results")
+    both = [tiny.started(*command(server), cwd=place) for _ in range(2)]
+    for process in both:
+        output, errors = process.communicate(timeout=3 * tiny.PATIENCE_S)
+        assert process.returncode == 0, output + errors
+    trials = told(server, folder)
+    assert TRIALS <= len(trials) <= TRIALS + 1  # two may begin the last one at once
+    assert all(trial.state.is_finished() for trial in trials)
+    assert folder.finished() == list(range(len(trials)))
+    for trial in trials:
+        record = folder.read_trial(trial.number)
+        if record.state == "complete":
+            assert trial.values[0] == record.metrics["accuracy"]
+    assert "uniform 8 bit, 0% pruned" in {record.origin for record in folder.read_trials()}
+
+
+def test_the_trial_of_a_killed_run_is_tried_by_another(
+    place: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = StudyFolder(place / "results")
+    killed = tiny.started(*command(server), cwd=place)
+    tiny.wait_until(lambda: len(folder.finished()) >= 2, "two trials")
+    killed.kill()
+    killed.communicate()
+    before = len(folder.finished())
+    # the grace that a silent run is given is over at once
+    monkeypatch.setattr(shared, "HEARTBEAT_S", 1)
+    monkeypatch.setattr(shared, "GRACE_S", 2)
+    time.sleep(2.5)
+    study = load_study(place / "tiny.yml", [f"parallel.journal={server}"])
+    search.optimize(study, folder, Silent())
+    states = [trial.state.name for trial in told(server, folder)]
+    assert "RUNNING" not in states
+    assert len(folder.finished()) >= TRIALS > before
+    assert states.count("FAIL") <= 1
+
+
+class Silent:
+    def stage(self, text: str) -> None: ...
+
+    def trials(self, finished: object, total: object) -> None: ...
+
+
+def test_a_wrong_password_is_one_message(
+    place: Path, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", "wrong")
+    done = tiny.run(*command(server), cwd=place)
+    assert done.returncode == 2
+    assert "password authentication failed" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_a_database_that_cannot_be_reached_is_one_message(place: Path) -> None:
+    folder = StudyFolder(place)
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # and nobody listens
+        url = f"postgresql://dse@127.0.0.1:{held.getsockname()[1]}/dse"
+        spec = load_study(place / "tiny.yml", [f"parallel.journal={url}"])
+        with pytest.raises(
+            InputError, match=r"parallel\.journal: .* cannot be used: .*refused"
+        ) as e:
+            shared.open_shared(spec, folder)
+    assert "\n" not in str(e.value)
+
+
+def test_a_coordinator_is_refused_beside_shared_runs(place: Path, server: str) -> None:
+    process = tiny.started(*command(server), cwd=place)
+    folder = StudyFolder(place / "results")
+    tiny.wait_until(folder.finished, "a trial")
+    refused = tiny.run("tiny.yml", "--out", "results", cwd=place)
+    process.kill()
+    process.communicate()
+    assert refused.returncode == 2
+    assert "another process is running this study" in refused.stderr
