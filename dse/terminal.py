@@ -51,7 +51,7 @@ class _Clock:
 
 def status_line(finished: Sequence[TrialRecord], total: int | None, left: str) -> str:
     """How many trials ended how, and the time left."""
-    counts = dict.fromkeys(("complete", "infeasible", "failed"), 0)
+    counts = dict.fromkeys(("complete", "infeasible", "skipped", "failed"), 0)
     for record in finished:
         counts[record.state] += 1
     parts = [f"{len(finished)}/{total or '?'} trials"]
