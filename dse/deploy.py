@@ -136,7 +136,7 @@ def _costed(
 ) -> Point:
     """The point with its frame rate and fit on `device`, built after `template` for `fps`."""
     network, packed = storage.read_saved(folder.trial(point.number))
-    workload = fpga.describe(network, packed.stored)
+    workload = fpga.describe(network, packed.stored, packed.sizes)
     cost = fpga.estimate(workload, device, template=template, target_fps=fps)
     return replace(point, fps=cost.fps, fits=cost.fits)
 

@@ -63,8 +63,8 @@ def _explain(options: argparse.Namespace, console: Console) -> None:
         ranked((), options.by)
     device = fpga.load_device(options.device or spec.device)
     build = Build(device, spec.storage, spec.template, spec.target_fps)
-    network, packed = storage.read_saved(folder.trial(record.number))
-    cost = build.cost(fpga.describe(network, packed.stored))
+    network, packed = storage.read_saved(folder.trial(record.number), spec.storage)
+    cost = build.cost(fpga.describe(network, packed.stored, packed.sizes))
     effects = ranked(what_if(network, packed, build, options.layer), options.by)
     console.print(
         f"trial {record.number} on {device.name} ({cost.template}): {memory(len(packed.data))}, "

@@ -116,7 +116,7 @@ def compact(network: IntegerNetwork) -> IntegerNetwork:
 def _measure(network: IntegerNetwork, context: Context, accuracy: float | None = None) -> Outcome:
     """Memory, cost and broken constraints of an integer network; trained if it has an accuracy."""
     packed = storage.pack(network, context.spec.storage)
-    workload, template = fpga.describe(network, packed.stored), context.spec.template
+    workload, template = fpga.describe(network, packed.stored, packed.sizes), context.spec.template
     target = context.spec.target_fps
     cost = fpga.estimate(workload, context.device, template=template, target_fps=target)
     dense = FLOAT_BYTES * sum(p.numel() for p in context.baseline.parameters())

@@ -72,7 +72,7 @@ def what_if(
     for name in layers:
         if name not in known:
             raise InputError(f"no layer {name!r}{nearest(name, known)}")
-    workload = fpga.describe(network, packed.stored)
+    workload = fpga.describe(network, packed.stored, packed.sizes)
     start, before = _Start(network, packed, build), build.cost(workload)
     effects = []
     for name in layers or known:
@@ -130,14 +130,15 @@ class _Start:
         """
         known = {layer.name: layer for layer in self.packed.layers}
         before = {layer.name: layer for layer in self.network.layers}
-        bits, stored = 0, {}
+        bits, layers = 0, []
         for layer in network.layers:
             old = new = known[layer.name]
             if layer.shares is None and not _same(layer, before[layer.name]):
                 new = _alone(network, layer, formats)
             bits += _bits(new) - _bits(old)
-            stored[layer.name] = (new.format, new.packed_bits)
-        return text, round(bits / 8), fpga.describe(network, stored)
+            layers.append(new)
+        changed = replace(self.packed, layers=tuple(layers))
+        return text, round(bits / 8), fpga.describe(network, changed.stored, changed.sizes)
 
 
 def _changes(start: _Start, name: str) -> Iterator[Variant]:
@@ -155,7 +156,7 @@ def _changes(start: _Start, name: str) -> Iterator[Variant]:
         text = f"{1 - share:.0%} fewer weights"
         yield from _reweighted_network(text, start, name, _pruned(weights, share))
     codes = network.input_grid_of(layer).bits
-    workload = fpga.describe(network, packed.stored)
+    workload = fpga.describe(network, packed.stored, packed.sizes)
     (own,) = [one for one in workload.layers if one.name == name]
     for bits in _widths(codes):
         yield f"codes read {codes} -> {bits} bits", 0, with_code_bits(workload, own.source, bits)
@@ -163,9 +164,11 @@ def _changes(start: _Start, name: str) -> Iterator[Variant]:
     for other_form in stored.sizes:
         if other_form != form:
             new = _alone(network, layer, (other_form,))
-            sizes = {**packed.stored, name: (new.format, new.packed_bits)}
+            layers = tuple(new if one.name == name else one for one in packed.layers)
+            only = replace(packed, layers=layers)
             change = round((_bits(new) - _bits(stored)) / 8)
-            yield f"format {form} -> {other_form}", change, fpga.describe(network, sizes)
+            changed = fpga.describe(network, only.stored, only.sizes)
+            yield f"format {form} -> {other_form}", change, changed
 
 
 def _alone(network: IntegerNetwork, layer: Layer, formats: Sequence[str]) -> PackedLayer:

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from search import tiny
 
-from dse import storage, train, trial
+from dse import storage, train
 from dse.config import Config
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.spec import Constraint
@@ -225,10 +225,11 @@ def test_what_cannot_be_stored_fails_with_its_reason(context: Context, tmp_path:
     assert (record.state, record.reason != "") == ("failed", True)
 
 
-def test_the_folding_aims_at_the_highest_frame_rate_wished_for() -> None:
+def test_the_design_aims_at_the_highest_frame_rate_wished_for(context: Context) -> None:
     wishes = tuple(Constraint("fps", ">=", bound) for bound in (10.0, 30.0, 20.0))
-    assert trial._target_fps((*wishes, Constraint("fps", "<=", 99.0))) == 30.0
-    assert trial._target_fps(()) is None
+    fastest = Constraint("fps", "<=", 99.0)
+    assert replace(context.spec, constraints=(*wishes, fastest)).target_fps == 30.0
+    assert replace(context.spec, constraints=(fastest,)).target_fps is None
 
 
 @pytest.mark.parametrize("bits", [1, 2])

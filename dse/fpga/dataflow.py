@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dse.fpga import sparse
 from dse.fpga.design import Design, Request, counted, external_cycles
 from dse.fpga.device import Device
 from dse.fpga.options import Options, build_options
@@ -72,6 +73,7 @@ def _layer_cost(layer: LayerWorkload, options: Options, row: int, boundary: int)
     units, unit = options.units, options.unit[row]
     cycles = int(options.cycles[row])
     computing = int(units.words[unit]) * layer.window.output_pixels
+    compute = options.computes[int(units.sparse[unit])]
     binds = "memory_port" if cycles > computing else "compute"
     if layer.source == INPUT and boundary > cycles:
         binds = "bandwidth"
@@ -81,7 +83,8 @@ def _layer_cost(layer: LayerWorkload, options: Options, row: int, boundary: int)
         nonzeros=layer.nonzeros,
         storage_format=layer.storage_format,
         packed_bits=layer.packed_bits if layer.shares is None else 0,
-        compute=options.computes[int(units.sparse[unit])],
+        compute=compute,
+        memory_format=sparse.lane_format(layer)[0] if compute == "sparse" else compute,
         multipliers=options.multipliers[options.multiplier[row]],
         weight_memory=options.memories[options.memory[row]],
         pe=int(units.pe[unit]),

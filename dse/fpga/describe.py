@@ -42,13 +42,18 @@ _KINDS: Mapping[type, StreamKind] = {
 }
 
 
-def describe(network: IntegerNetwork, packed: Mapping[str, tuple[str, int]]) -> NetworkWorkload:
+def describe(
+    network: IntegerNetwork,
+    packed: Mapping[str, tuple[str, int]],
+    sizes: Mapping[str, Mapping[str, int]] | None = None,
+) -> NetworkWorkload:
     """Workload of `network`, reshapes dissolved: they move no code.
 
-    `packed` maps every layer to its storage format's name and its packed weight bits. Raises
-    InputError when a layer is missing there, or the network has none.
+    `packed` maps every layer to its storage format's name and its packed weight bits, `sizes` to
+    the bits in other formats that hardware may keep it in. Raises InputError when a layer is
+    missing there, or the network has none.
     """
-    reader = _Reader(network, packed)
+    reader = _Reader(network, packed, sizes or {})
     nodes = tuple(reader.node(node) for node in network.nodes if not isinstance(node, Reshape))
     channels, size = reader.image(INPUT)
     return NetworkWorkload(channels, size, network.input_grid.bits, nodes)
@@ -57,8 +62,13 @@ def describe(network: IntegerNetwork, packed: Mapping[str, tuple[str, int]]) -> 
 class _Reader:
     """What is asked of a network, tensor by tensor."""
 
-    def __init__(self, network: IntegerNetwork, packed: Mapping[str, tuple[str, int]]) -> None:
-        self.network, self.packed = network, packed
+    def __init__(
+        self,
+        network: IntegerNetwork,
+        packed: Mapping[str, tuple[str, int]],
+        sizes: Mapping[str, Mapping[str, int]],
+    ) -> None:
+        self.network, self.packed, self.sizes = network, packed, sizes
         self.origins = {INPUT: INPUT}
         self.widths = {INPUT: network.input_grid.bits}
         for node in network.nodes:
@@ -137,6 +147,7 @@ class _Reader:
             shifts=_shifts(requantizer) if requantizer else 0,
             storage_format=storage_format,
             packed_bits=packed_bits,
+            sizes=self.sizes.get(owner, {}),
             shares=layer.shares,
             values=weights.values.reshape(layer.rows, -1),
             scales=requantizer.multiplier if requantizer else None,

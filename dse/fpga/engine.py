@@ -184,6 +184,7 @@ def _layers(work: EngineWork, engine: Engine) -> tuple[tuple[LayerCost, ...], in
             storage_format=layer.storage_format,
             packed_bits=layer.packed_bits if layer.shares is None else 0,
             compute="dense",
+            memory_format=name,
             multipliers=MULTIPLIERS[engine.multipliers],
             weight_memory=ARRAY,
             pe=engine.tm,
@@ -193,8 +194,9 @@ def _layers(work: EngineWork, engine: Engine) -> tuple[tuple[LayerCost, ...], in
             tile=(int(tiles.rows[engine.size, way]), int(tiles.columns[engine.size, way])),
             bytes_moved=int(moved),
         )
-        for layer, tiles, way, cycles, moved, own in zip(
+        for layer, (name, _), tiles, way, cycles, moved, own in zip(
             work.network.layers,
+            work.formats,
             work.tiles,
             ways,
             table[index, ways],

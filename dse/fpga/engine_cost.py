@@ -107,8 +107,8 @@ class EngineCost:
     @cached_property
     def store(self) -> Array:
         """Packed weights kept on the chip, shape (RESOURCES,)."""
-        layers = self.work.network.layers
-        bits = sum(layer.packed_bits for layer in layers if layer.shares is None)
+        stored = zip(self.work.network.layers, self.work.formats, strict=True)
+        bits = sum(bits for layer, (_, bits) in stored if layer.shares is None)
         width, depth = np.array([PORT_BITS]), np.array([max(1, ceil_div(bits, PORT_BITS))])
         needs = np.zeros(len(RESOURCES))
         if self.device.uram and bits > URAM_MIN_BITS:

@@ -21,6 +21,10 @@ PORT_BITS = 72
 """Bits read per cycle where packed weights stay on the chip: two block RAMs side by side, or the
 word of a URAM."""
 
+DECODED = ("dense", "coo", "csr", "csc", "bitmap", "runlength", "rice")
+"""Formats that an engine can expand as it loads them. An adaptive arithmetic code takes a decision,
+and so a cycle at least, per weight: it would not keep up."""
+
 MOST_DECODERS = 16
 """Decoders are as many as the memory can feed, up to here: a layer's rows are dealt to them."""
 
@@ -54,6 +58,21 @@ class EngineWork:
         }
 
     @cached_property
+    def formats(self) -> Sequence[tuple[str, int]]:
+        """Format and packed bits of every layer as the engine reads them: the smallest that has a
+        decoder. Raises CannotBuild for a layer that has none."""
+        found = []
+        for layer in self.network.layers:
+            smallest = layer.smallest(DECODED)
+            if smallest is None:
+                raise CannotBuild(
+                    f"{layer.name}: the engine has no decoder for {layer.storage_format}; "
+                    f"it reads {', '.join(DECODED)}"
+                )
+            found.append(smallest)
+        return found
+
+    @cached_property
     def sizes(self) -> tuple[int, ...]:
         """Output pixels per tile to choose from: powers of two up to the largest image."""
         largest = max(layer.window.output_pixels for layer in self.network.layers)
@@ -69,7 +88,11 @@ class EngineWork:
     @cached_property
     def decoders(self) -> int:
         """Non-zeros decoded per cycle: as many as the memory delivers of the smallest entries."""
-        entries = [_entry_bits(layer) for layer in self.network.layers if not _is_dense(layer)]
+        entries = [
+            max(1, bits // max(1, layer.nonzeros))
+            for layer, (name, bits) in zip(self.network.layers, self.formats, strict=True)
+            if name != "dense"
+        ]
         if not entries:
             return 0
         rate = max(8 * _bytes_per_cycle(self.device), PORT_BITS)
@@ -86,7 +109,7 @@ class EngineWork:
         """Per layer (shape (8, layers)): rows and columns per group, groups, positions x kernel,
         packed bits, non-zeros to decode, bits of an input pixel, bits written."""
         table = []
-        for layer in self.network.layers:
+        for layer, (name, packed_bits) in zip(self.network.layers, self.formats, strict=True):
             fused = self.fused.get(layer.name)
             pixels = (fused or layer).window.output_pixels
             table.append(
@@ -95,8 +118,8 @@ class EngineWork:
                     layer.in_channels // layer.groups,
                     layer.groups,
                     layer.window.output_pixels * math.prod(layer.window.kernel),
-                    layer.packed_bits,
-                    0 if _is_dense(layer) else layer.nonzeros,
+                    packed_bits,
+                    0 if name == "dense" else layer.nonzeros,
                     layer.in_channels * layer.activation_bits,
                     layer.out_channels * pixels * layer.output_bits,
                 )
@@ -180,7 +203,7 @@ class EngineWork:
 
     def decoder_luts(self) -> tuple[int, int]:
         """(LUTs, FFs) of all decoders; each knows every format in use."""
-        formats = {layer.storage_format for layer in self.network.layers if not _is_dense(layer)}
+        formats = {name for name, _ in self.formats} - {"dense"}
         widest = max(self.network.layers, key=lambda layer: layer.columns)
         largest = max(self.network.layers, key=lambda layer: layer.nonzeros)
         costs = [_decoder(name, widest, largest) for name in sorted(formats)]
@@ -203,14 +226,6 @@ def _bytes_per_cycle(device: Device) -> float:
     usable = usable_bandwidth(device)
     assert usable is not None, "checked by require_memory"
     return usable / device.clock_hz
-
-
-def _is_dense(layer: LayerWorkload) -> bool:
-    return layer.storage_format == "dense"
-
-
-def _entry_bits(layer: LayerWorkload) -> int:
-    return max(1, layer.packed_bits // max(1, layer.nonzeros))
 
 
 def _decoder(name: str, widest: LayerWorkload, largest: LayerWorkload) -> tuple[int, int]:

@@ -21,12 +21,13 @@ class LayerCost:
     """One layer, with its buffers.
 
     `compute` is `dense`, `sparse` (lanes that skip zeros; then `simd` non-zeros per lane and cycle
-    and `pe` lanes) or `constant` (hard-wired). `multipliers` is `lut`, `dsp`, `packed_dsp` or
-    `constant`, `weight_memory` `lut`, `bram`, `uram`, or `array` where all layers share one
-    engine's. `cycles` are those per image; `binds` says what sets them: `compute`, the
-    `memory_port` that takes in activations (or decodes weights), or external `bandwidth`. On an
-    engine `pe` and `simd` are Tm and Tn, `tile` is (rows, columns) of an output tile and
-    `bytes_moved` what external memory moves for the layer.
+    and `pe` lanes) or `constant` (hard-wired). `memory_format` is what the weight memory holds, or
+    what an engine reads: weights of a pipeline are loaded once, from whatever they are stored in.
+    `multipliers` is `lut`, `dsp`, `packed_dsp` or `constant`, `weight_memory` `lut`, `bram`,
+    `uram`, `none`, or `array` where all layers share one engine's. `cycles` are those per image;
+    `binds` says what sets them: `compute`, the `memory_port` that takes in activations (or decodes
+    weights), or external `bandwidth`. On an engine `pe` and `simd` are Tm and Tn, `tile` is (rows,
+    columns) of an output tile and `bytes_moved` what external memory moves for the layer.
     """
 
     name: str
@@ -35,6 +36,7 @@ class LayerCost:
     storage_format: str
     packed_bits: int
     compute: str
+    memory_format: str
     multipliers: str
     weight_memory: str
     pe: int

@@ -75,13 +75,21 @@ def _deal(rows: int) -> tuple[IntArray, IntArray, IntArray]:
 
 
 def can_skip_zeros(workload: LayerWorkload) -> bool:
-    """Whether lanes can compute straight from the layer's storage format."""
-    return workload.storage_format in ROW_FORMATS
+    """Whether lanes can compute straight from a format that the layer may have."""
+    return workload.smallest(ROW_FORMATS) is not None
+
+
+def lane_format(workload: LayerWorkload) -> tuple[str, int]:
+    """The format in a lane's memory, and the bits of the whole layer in it: the smallest of
+    ROW_FORMATS. Weights are loaded once, so they may be stored in another one."""
+    found = workload.smallest(ROW_FORMATS)
+    assert found is not None, "only asked where zeros can be skipped"
+    return found
 
 
 def entry_bits(workload: LayerWorkload) -> int:
     """On-chip bits per non-zero, its share of indices and pointers included."""
-    return int(ceil_div(workload.packed_bits, max(1, workload.nonzeros)))
+    return int(ceil_div(lane_format(workload)[1], max(1, workload.nonzeros)))
 
 
 def decoder_cost(workload: LayerWorkload) -> tuple[int, int]:
@@ -91,11 +99,12 @@ def decoder_cost(workload: LayerWorkload) -> tuple[int, int]:
     Run-length: a counter as wide as the column index, one LUT and one FF per bit.
     """
     columns = (workload.columns - 1).bit_length()
-    if workload.storage_format == "csr":
+    name, _ = lane_format(workload)
+    if name == "csr":
         return part_cost("csr", max(1, workload.nonzeros).bit_length())
-    if workload.storage_format == "coo":
+    if name == "coo":
         return part_cost("cmp", (workload.out_channels - 1).bit_length())
-    if workload.storage_format == "bitmap":
+    if name == "bitmap":
         return part_cost("bmnext", min(LARGEST_BITMAP, workload.columns))
     return columns, columns
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
@@ -104,10 +104,11 @@ class LayerWorkload:
     `dense_bits` is what one weight takes in a dense on-chip memory, `operand_bits` the signed width
     a dense multiplier sees, `sparse_operand_bits` that of a multiplier which gets non-zeros only
     (1 means +-1). `shifts` and `multipliers` count the distinct per-channel values, 0 without a
-    requantizer. `packed_bits` is the length of the layer in its `storage_format`. `shares` names
-    the layer whose weights these are, where they are stored once and used again. `values` (int32,
-    shape (rows, columns)) and `scales` (the requantizer's multipliers) are the numbers themselves,
-    which only constants in the logic depend on.
+    requantizer. `packed_bits` is the length of the layer in its `storage_format`, `sizes` that in
+    every format that it might have in a memory of the hardware. `shares` names the layer whose
+    weights these are, where they are stored once and used again. `values` (int32, shape (rows,
+    columns)) and `scales` (the requantizer's multipliers) are the numbers themselves, which only
+    constants in the logic depend on.
     """
 
     name: str
@@ -133,6 +134,7 @@ class LayerWorkload:
     shares: str | None = None
     values: npt.NDArray[np.int32] | None = None
     scales: IntArray | None = None
+    sizes: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -168,6 +170,12 @@ class LayerWorkload:
     def macs(self) -> int:
         """Multiply-accumulates for one image, dense."""
         return self.weights * self.window.output_pixels
+
+    def smallest(self, formats: Collection[str]) -> tuple[str, int] | None:
+        """The one of `formats` that takes the fewest bits, and these; None where it has none."""
+        known = {**self.sizes, self.storage_format: self.packed_bits}
+        usable = {name: bits for name, bits in known.items() if name in formats}
+        return min(usable.items(), key=lambda item: item[1]) if usable else None
 
     @property
     def binary(self) -> bool:

@@ -31,7 +31,7 @@ def board_fits(
     workloads = {}
     for number in trials:
         network, packed = storage.read_saved(folder.trial(number))
-        workloads[str(number)] = fpga.describe(network, packed.stored)
+        workloads[str(number)] = fpga.describe(network, packed.stored, packed.sizes)
     return fpga.boards(workloads, devices, template=template, target_fps=target_fps)
 
 

@@ -69,6 +69,11 @@ class PackedModel:
         return {layer.name: (layer.format, layer.packed_bits) for layer in self.layers}
 
     @property
+    def sizes(self) -> Mapping[str, Mapping[str, int]]:
+        """Weight bits of every layer in every format that was allowed."""
+        return {layer.name: layer.sizes for layer in self.layers}
+
+    @property
     def memory_bits(self) -> Mapping[str, int]:
         """Bits of the file by part; they sum to 8 * `memory_bytes` (the header pads to a byte)."""
         parts = {

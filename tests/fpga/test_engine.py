@@ -103,6 +103,19 @@ def test_fewer_packed_bytes_take_less_time() -> None:
     assert sparse.fps > 2 * dense.fps
 
 
+def test_what_has_no_decoder_is_read_in_another_format() -> None:
+    network = lenet5(Bits(4, 4, 0.1))
+    csr = packed(network, "csr")
+    stored = {name: ("arithmetic", bits // 2) for name, (_, bits) in csr.items()}
+    sizes = {name: {"csr": bits, "dense": 10**9} for name, (_, bits) in csr.items()}
+    report = _engine(describe(network, stored, sizes))
+    assert {layer.memory_format for layer in report.layers} == {"csr"}
+    assert {layer.storage_format for layer in report.layers} == {"arithmetic"}
+    assert report.latency_cycles == _engine(describe(network, csr)).latency_cycles
+    with pytest.raises(CannotBuild, match="conv1: the engine has no decoder for arithmetic; it re"):
+        _engine(describe(network, stored))
+
+
 def test_depthwise_groups_lie_side_by_side() -> None:
     workload = _network((8, 4, 4), conv("d", "input", (8, 1, 3, 3), Bits(), padding=1, groups=8))
     # 4 x 4 holds four groups of 1 x 1 on its diagonal: 2 steps of 16 * 9; 4 x 1 holds one: 8 steps

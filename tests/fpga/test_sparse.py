@@ -16,6 +16,7 @@ from dse.fpga.sparse import (
     decoder_cost,
     divisors,
     entry_bits,
+    lane_format,
     lane_words,
 )
 from tests.fpga.networks import Bits, lenet5, packed
@@ -61,6 +62,21 @@ def test_entry_bits_share_the_whole_packed_layer(form: str) -> None:
         spare = entry_bits(workload) * workload.nonzeros - workload.packed_bits
         assert 0 <= spare < workload.nonzeros
         assert min(decoder_cost(workload)) > 0
+
+
+def test_lanes_read_the_smallest_format_they_can_whatever_is_stored() -> None:
+    network = lenet5(Bits(4, 4, 0.1))
+    csr, bitmap = packed(network, "csr"), packed(network, "bitmap")
+    stored = {name: ("rice", bits // 2) for name, (_, bits) in csr.items()}
+    sizes = {n: {"csr": csr[n][1], "bitmap": bitmap[n][1], "dense": 1} for n in csr}
+    for workload in describe(network, stored, sizes).layers:
+        name = workload.name
+        smaller = min(("csr", csr[name][1]), ("bitmap", bitmap[name][1]), key=lambda pair: pair[1])
+        assert can_skip_zeros(workload)
+        assert lane_format(workload) == smaller
+        assert entry_bits(workload) == -(-smaller[1] // workload.nonzeros)
+        assert workload.packed_bits == stored[name][1]
+    assert not any(can_skip_zeros(one) for one in describe(network, stored).layers)
 
 
 def test_dense_storage_cannot_skip_zeros() -> None:

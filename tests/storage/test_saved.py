@@ -31,6 +31,12 @@ def test_the_network_and_its_sizes_come_back(saved: Path) -> None:
     assert packed.stored == pack(NETWORK, names()).stored
     for found, written in zip(network.layers, NETWORK.layers, strict=True):
         assert np.array_equal(found.weights.values, written.weights.values)
+    assert all(set(sizes) == set(names()) for sizes in packed.sizes.values())
+    _, few = read_saved(saved, ("csr", "bitmap"))
+    for name, sizes in few.sizes.items():
+        assert {"csr", "bitmap", few.stored[name][0]} <= set(sizes)
+        assert "coo" not in sizes
+        assert sizes == {form: packed.sizes[name][form] for form in sizes}
     formats = [form for form, _ in packed.stored.values()]
     assert [bits for _, bits in packed.stored.values()] == [
         layer.sizes[form] for layer, form in zip(packed.layers, formats, strict=True)
