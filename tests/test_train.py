@@ -13,7 +13,7 @@ import torch.nn.functional as F
 
 from dse import data, train
 from dse.config import LayerConfig
-from dse.data import Split
+from dse.data import Augmentation, Split
 from dse.integer import IntegerNetwork
 from dse.integer.kernels import Evaluator, quantize_input
 from dse.models.lenet5 import LeNet5
@@ -101,6 +101,47 @@ def test_fit_calls_back_after_every_step(split: Split) -> None:
     steps: list[None] = []
     train.fit(LeNet5(8), split, SHORT, generator(), lambda: steps.append(None))
     assert len(steps) == 10  # 320 images in batches of 32
+
+
+class Noted(torch.nn.Module):
+    """A network that keeps what it was shown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = torch.nn.Linear(28 * 28, 10)
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(x.detach().clone())
+        logits: torch.Tensor = self.fc(x.flatten(1))
+        return logits
+
+
+def test_fit_trains_a_plain_module_on_augmented_images(split: Split) -> None:
+    net = Noted()
+    moving = dataclasses.replace(SHORT, augmentation=Augmentation(shift=2))
+    train.fit(net, split, moving, generator())
+    originals = {image.numpy().tobytes() for image in split.images}
+    shown = [image.numpy().tobytes() in originals for batch in net.seen for image in batch]
+    assert len(shown) == 320
+    assert sum(shown) < 40  # one of 25 moves is none: 13 are expected
+    assert not net.training
+
+
+def test_finetune_asks_the_teacher_about_the_images_it_moved(
+    baseline: LeNet5, split: Split
+) -> None:
+    moving = dataclasses.replace(SHORT, augmentation=Augmentation(shift=2))
+    net, network = finetuned(baseline, split, moving)
+    same, again = finetuned(baseline, split, moving)
+    assert same_weights(net, same)
+    assert not same_weights(net, finetuned(baseline, split)[0])
+    assert train.integer_accuracy(network, split) == train.integer_accuracy(again, split)
+    # answers for other images would be noise to it: the precomputed ones are not what it is taught
+    wrong = train.Lessons(split, torch.zeros(320, 10))
+    taught = copy.deepcopy(baseline)
+    train.finetune(taught, CONFIG, wrong, moving, generator())
+    assert same_weights(taught, net)
 
 
 def test_no_epochs_change_nothing(baseline: LeNet5, split: Split) -> None:
