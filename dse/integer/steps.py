@@ -26,6 +26,9 @@ MAX_BITS = 8
 _NUDGES = sorted(range(-12, 13), key=abs)
 """Multiples of a grain by which factor and offset are moved."""
 
+_FEW_ROWS = 16
+"""So few are searched to the end."""
+
 _ALWAYS_ZERO = 45
 """Sums up to 2^24 times 2^15 stay below half of 2^41: further right than this changes nothing."""
 
@@ -70,7 +73,9 @@ def in_float32(
     found = np.zeros((2, low.size), dtype=np.float32)
     left = np.arange(low.size)
     grains = (2.0 ** (requantizer.grid.bits - 25), 2.0**-24)
-    for ulps, grain, nudge in itertools.product(_NUDGES, grains, _NUDGES):
+    for count, (ulps, grain, nudge) in enumerate(itertools.product(_NUDGES, grains, _NUDGES)):
+        if count == 2 * len(_NUDGES) and len(left) > max(_FEW_ROWS, 0.9 * low.size):
+            return None  # at this rate the other factors would leave too many, too
         factor = (exact[left] * (1 + ulps * 2.0**-24)).astype(np.float32)
         offset = np.float32(0.5) + np.float32(nudge) * np.float32(grain)
         codes = np.clip(np.floor(sums[left] * factor[:, None] + offset), least, most)
