@@ -18,6 +18,8 @@ METRICS = (
     "compression", "lut", "ff", "dsp", "bram18", "latency_s", "fps", "bytes_per_inference", "fits",
 )  # fmt: skip
 COSTS = ("cycles", "lut", "ff", "dsp", "bram18", "uram", "pe", "simd")
+CODED_TOGETHER = "arithmetic"
+"""The storage format that codes positions and values as one stream."""
 DIGITS = 6
 """Significant digits of what is only drawn; tables beside the page have all."""
 
@@ -97,32 +99,38 @@ def _front_point(results: Results, record: TrialRecord) -> dict[str, Any]:
         "n": record.number,
         "bytes": bytes_by_part(record),
         "sizes": [dict(layer.sizes) for layer in layers],
-        "cost": [
-            {name: costs.get(layer, {}).get(name) for name in (*COSTS, "binds", "weight_memory")}
-            for layer in results.layer_names
-        ],
+        "cost": [_cost_row(layer, costs.get(layer, {})) for layer in results.layer_names]
+        + [_cost_row(part["name"], part) for part in record.cost.get("parts", [])],
         "utilization": dict(record.cost.get("utilization", {})),
         "binding": record.cost.get("binding"),
         "label": text.memory(record.metrics["memory_bytes"]),
     }
 
 
+def _cost_row(name: str, cost: Mapping[str, Any]) -> dict[str, Any]:
+    """A layer, or a part of the design beside the layers: a pool, an add, an engine's array."""
+    return {"name": name, **{key: cost.get(key) for key in (*COSTS, "binds", "weight_memory")}}
+
+
 def bytes_by_part(record: TrialRecord) -> dict[str, float]:
     """Bytes of the packed model by what they are, in the order they are shown.
 
-    The packed weights are split: a dense layer holds values alone, any other format `nonzeros`
-    values of `weight_bits` each, and the rest are indices (positions, counts, fillers).
+    The packed weights are split: a dense layer holds values alone; a sparse format `nonzeros`
+    values of `weight_bits` each, and the rest are indices (positions, counts, fillers); where both
+    are coded together, they cannot be told apart.
     """
     parts = dict(record.memory_bits)
     packed = parts.pop("weights", 0)
     nonzeros = {layer["name"]: layer["nonzeros"] for layer in record.cost.get("layers", [])}
     if record.layers.keys() <= nonzeros.keys():
-        indices = sum(
-            layer.packed_bits - nonzeros[name] * record.config[name].weight_bits
-            for name, layer in record.layers.items()
-            if layer.format != "dense"
-        )
-        split = {"weight values": packed - indices, "indices": indices}
+        indices = coded = 0
+        for name, layer in record.layers.items():
+            if layer.format == CODED_TOGETHER:
+                coded += layer.packed_bits
+            elif layer.format != "dense":
+                indices += layer.packed_bits - nonzeros[name] * record.config[name].weight_bits
+        split = {"weight values": packed - indices - coded, "indices": indices}
+        split |= {"coded weights": coded} if coded else {}
     else:
         split = {"weights": packed}
     order = ("biases", "requantization", "header")

@@ -30,7 +30,10 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "dse", "text.parse_math": False, "figure.dpi": 100,
 }  # fmt: skip
 DPI = 300
-PARTS = ((BLUE, ""), ("#56B4E9", "////"), ("#E69F00", ""), ("#009E73", "...."), (GREY, ""))
+PARTS = (
+    (BLUE, ""), ("#56B4E9", "////"), ("#E69F00", ""), ("#009E73", "...."), (GREY, ""),
+    ("#AA4499", "xxxx"),
+)  # fmt: skip
 MOST_ROWS = 24
 """Front points in a figure of rows; a longer front is thinned evenly."""
 

@@ -60,7 +60,8 @@ BYTES = section(
     "Bytes",
     "Where the bytes are",
     '<p class="soft">Indices are all that a sparse format stores beside the values: positions, '
-    "counts, fillers. Nothing is left out: the parts add up to the length of model.bin.</p>"
+    "counts, fillers. Coded weights are both in one stream. Nothing is left out: the parts add up "
+    "to the length of model.bin.</p>"
     '<figure id="parts"></figure><figure id="formats"></figure>',
 )
 COST = section(

@@ -166,6 +166,17 @@ def test_study_file_is_shown_whole(searched: StudyFolder) -> None:
     assert searched.study.read_text() in text
 
 
+def test_what_is_coded_together_is_not_split() -> None:
+    trial = complete_trial(7, 0.98, 5000)
+    layers = {
+        "conv1": dataclasses.replace(trial.layers["conv1"], format="arithmetic", packed_bits=80),
+        "fc1": dataclasses.replace(trial.layers["fc1"], format="dense", packed_bits=400),
+    }
+    costs = {"layers": [{"name": name, "nonzeros": 100} for name in layers]}
+    both = dataclasses.replace(trial, layers=layers, cost=costs, memory_bits={"weights": 480})
+    assert bytes_by_part(both) == {"weight values": 50.0, "indices": 0.0, "coded weights": 10.0}
+
+
 def test_every_trial_is_in_the_data(searched: StudyFolder) -> None:
     data = json.loads(outline(drawn(searched)).scripts[0])
     results = read_results(searched)

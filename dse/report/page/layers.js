@@ -65,14 +65,14 @@ function bytesByPart(box) {
   const total = (point) => Object.values(point.bytes).reduce((sum, bytes) => sum + bytes, 0);
   const largest = Math.max(...data.front.map(total));
   const rows = data.front.map((point) => {
-    const spans = parts.map((part, index) => html("span", {class: `part${index % 5}`, title: part,
+    const spans = parts.map((part, index) => html("span", {class: `part${index % 6}`, title: part,
       style: `width:${(100 * (point.bytes[part] || 0) / largest).toFixed(2)}%`}));
     const cells = parts.map((part) => html("td", {}, Math.round(point.bytes[part] || 0).toLocaleString("en")));
     return selectable(html("tr", {}, frontLabel(point), ...cells,
       html("td", {class: "text", style: "width:40%"}, html("div", {class: "stack"}, ...spans))), point.n);
   });
   const key = html("ul", {class: "legend"}, ...parts.map((part, index) =>
-    html("li", {}, html("span", {class: `key part${index % 5}`}), part)));
+    html("li", {}, html("span", {class: `key part${index % 6}`}), part)));
   box.replaceChildren(key, table(["front point, bytes", ...parts, ""], rows, {style: "width:100%"}));
 }
 
@@ -107,19 +107,18 @@ function costTable(box) {
       point.cost.some((layer) => layer[name] !== null));
     const largest = Object.fromEntries(names.map((name) =>
       [name, Math.max(1, ...point.cost.map((layer) => layer[name] || 0))]));
-    const rows = data.layers.map((layer, index) => {
-      const cost = point.cost[index];
+    const rows = point.cost.map((cost) => {
       const cells = names.map((name) => html("td", {style: "min-width:6.2rem"},
         known(cost[name], (v) => v.toLocaleString("en")), bar((cost[name] || 0) / largest[name])));
       const folded = [known(cost.pe, String), known(cost.simd, String)].join(" \u00d7 ");
-      return html("tr", {}, html("th", {class: "text"}, layer), ...cells,
+      return html("tr", {}, html("th", {class: "text"}, cost.name), ...cells,
         ...[folded, known(cost.weight_memory, String), known(cost.binds, String)].map((cell) => html("td", {}, cell)));
     });
     const used = Object.entries(point.utilization).map(([name, share]) => html("tr", {},
       html("th", {class: "text"}, shout(name)), html("td", {}, `${percent(share, 1)} %`),
       html("td", {class: "text", style: "width:60%"}, bar(Math.min(share, 1)))));
     box.replaceChildren(html("h3", {}, `Trial ${n}: ${known(point.binding, shout)} binds`),
-      table(["layer", ...names.map(shout), "PE \u00d7 SIMD", "weights in", "bound by"], rows),
+      table(["layer or part", ...names.map(shout), "PE \u00d7 SIMD", "weights in", "bound by"], rows),
       html("h3", {}, "Share of the device"), table(["resource", "used", ""], used, {style: "width:min(36rem,100%)"}));
   };
   onSelect(show);
