@@ -13,14 +13,12 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from dse.report.choices import POINTS_BELOW
 from dse.study.folder import StudyFolder, TrialRecord, front_of
 from dse.study.spec import StudySpec
 
 ROWS = 8
 """Front points shown while running: fits a terminal of 24 lines."""
-
-POINTS_BELOW = 0.005
-"""Where a study asks for no accuracy, half a point below the float network is what people want."""
 
 
 class _Clock:

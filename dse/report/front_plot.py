@@ -20,6 +20,9 @@ from dse.study.folder import Reference, TrialRecord
 
 # Okabe & Ito 2008: told apart with every kind of colour blindness; shapes differ as well.
 BLUE, VERMILLION, PURPLE, GREY, INK = "#0072B2", "#D55E00", "#AA4499", "#8A8A8A", "#1A1A1A"
+OCHRE = "#8A6D00"
+RUGS = {"infeasible": ("|", PURPLE, 0.025, 13), "skipped": ("v", OCHRE, 0.07, 6)}
+"""Marker, colour, height on the axis and size of the states whose trials have no accuracy."""
 LIGHT_BLUE = "#7FB8D8"
 HALO = withStroke(linewidth=3, foreground="white")
 LABEL_GAP_POINTS = 16.0
@@ -47,7 +50,8 @@ def front_plot(results: Results) -> Figure:
         _front(axes, results),
         _tests(axes, results),
         _dominated(axes, results),
-        _infeasible(axes, results),
+        _without_accuracy(axes, results, "infeasible"),
+        _without_accuracy(axes, results, "skipped"),
         _failed(results),
     ]
     if results.references:
@@ -147,21 +151,22 @@ def _dominated(axes: Axes, results: Results) -> Line2D | None:
     return line
 
 
-def _infeasible(axes: Axes, results: Results) -> Line2D | None:
-    """Refused before training, so without accuracy: a rug on the lower edge."""
-    refused = results.with_state("infeasible")
-    if not refused:
+def _without_accuracy(axes: Axes, results: Results, state: str) -> Line2D | None:
+    """Refused or skipped before training: a rug on the lower edge, a row for each state."""
+    records = results.with_state(state)
+    if not records:
         return None
-    sizes = [r.metrics["memory_bytes"] for r in refused if r.metrics.get("memory_bytes", 0) > 0]
+    marker, colour, height, size = RUGS[state]
+    sizes = [r.metrics["memory_bytes"] for r in records if r.metrics.get("memory_bytes", 0) > 0]
     axes.plot(
-        sizes, [0.025] * len(sizes), linestyle="", marker="|", markersize=13, color=PURPLE,
-        alpha=0.7, zorder=2, transform=axes.get_xaxis_transform(),
+        sizes, [height] * len(sizes), linestyle="", marker=marker, markersize=size, color=colour,
+        markerfacecolor="none", alpha=0.7, zorder=2, transform=axes.get_xaxis_transform(),
     )  # fmt: skip
-    unknown = len(refused) - len(sizes)
+    unknown = len(records) - len(sizes)
     without = f", {unknown} of unknown memory" if unknown else ""
     return Line2D(
-        [], [], linestyle="", marker="|", markersize=11, color=PURPLE,
-        label=f"infeasible ({len(refused)}{without}), no accuracy",
+        [], [], linestyle="", marker=marker, markersize=size - 2, color=colour,
+        markerfacecolor="none", label=f"{state} ({len(records)}{without}), no accuracy",
     )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from dse.report.boards import BoardMatrix
 from dse.report.choices import Recommendation
 from dse.report.html import ascii_only
 from dse.report.page_data import METRICS, page_data, script_json
-from dse.report.results import Results
+from dse.report.results import STATES, Results
 from dse.report.sections import Section, study_sections
 from dse.study.folder import StudyFolder, write_atomically
 
@@ -82,7 +82,7 @@ def axis_data() -> dict[str, object]:
 
 def _facts(results: Results) -> str:
     heading, study = results.heading, results.study
-    counts = ", ".join(f"{len(results.with_state(s))} {s}" for s in results.states)
+    counts = ", ".join(f"{len(results.with_state(s))} {s}" for s in STATES)
     facts = {
         "Network": heading.model,
         "Dataset": heading.dataset,

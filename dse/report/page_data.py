@@ -11,7 +11,7 @@ from dse.report import text
 from dse.report.choices import Recommendation
 from dse.report.history import history
 from dse.report.importances import importances
-from dse.report.results import Results
+from dse.report.results import STATES, Results
 from dse.study.folder import TrialRecord
 
 METRICS = (
@@ -29,7 +29,7 @@ def page_data(results: Results, chosen: Sequence[Recommendation]) -> dict[str, A
     return {
         "name": results.heading.name,
         "layers": list(results.layer_names),
-        "states": list(results.states),
+        "states": list(STATES),
         "trials": [_trial(results, record) for record in results.trials],
         "front": [_front_point(results, record) for record in results.front],
         "chosen": [{"letter": c.letter, "title": c.title, "n": c.record.number} for c in chosen],

@@ -21,7 +21,7 @@ from dse.study.folder import (
     front_of,
 )
 
-STATES = ("complete", "infeasible", "failed")
+STATES = ("complete", "infeasible", "skipped", "failed")
 STUDY_KEYS = ("name", "model", "device", "dataset", "dataset_used", "layer_names")
 
 
@@ -73,11 +73,6 @@ class Results:
     references: tuple[Reference, ...]
     timings: Mapping[int, Timing]
     sensitivity: Mapping[str, LayerSensitivity]
-
-    @property
-    def states(self) -> tuple[str, ...]:
-        """The states trials can end in, those of STATES first, then any other there is."""
-        return tuple(dict.fromkeys((*STATES, *(record.state for record in self.trials))))
 
     @property
     def baseline(self) -> Reference | None:

@@ -110,6 +110,9 @@ def random_trial(number: int, rng: np.random.Generator) -> TrialRecord:
     draw = rng.uniform()
     if draw < 0.04:
         return TrialRecord(number, "failed", "diverged: loss is NaN", "sampler", chosen)
+    if draw < 0.10:
+        reason = "predicted to be beaten by trial 3"
+        return TrialRecord(number, "skipped", reason, "sampler", chosen, metrics)
     if draw < 0.16:
         metrics["fits"] = 0
         reason = "fits == 1 is violated: LUT 61,000 of 53,200"

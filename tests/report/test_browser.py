@@ -141,7 +141,7 @@ def test_all_trials_are_shown_when_asked_for(page: Browser, results: Results) ->
     page.run("document.querySelectorAll('#front-controls button')[1].click()")
     drawn = page.run("return document.querySelectorAll('#front-plot .mark[data-n]').length")
     assert drawn == len(results.trials)
-    kinds = {"front", "dominated", "infeasible", "failed"}
+    kinds = {"front", "dominated", "infeasible", "skipped", "failed"}
     shapes = {
         kind: page.run(
             "return document.querySelector(arguments[0]).getAttribute('d')",

@@ -69,8 +69,10 @@ def test_dollar_signs_in_names_are_no_formula(tmp_path: Path) -> None:
 
 def test_legend_counts_what_cannot_be_drawn(tmp_path: Path) -> None:
     trials = [*REFUSED, unfinished_trial(2, "failed", "x"), complete_trial(3, 0.9, 4000)]
+    trials.append(unfinished_trial(4, "skipped", "x", {"memory_bytes": 4500}))
     found = words(plot(write_study(tmp_path / "study", trials)))
     assert "infeasible (2, 1 of unknown memory), no accuracy" in found
+    assert "skipped (1), no accuracy" in found
     assert "failed (1), not drawn" in found
 
 
@@ -85,7 +87,7 @@ def test_markers_of_the_kinds_differ(tmp_path: Path) -> None:
     figure = plot(write_study(tmp_path / "study", trials))
     lines = figure.axes[0].get_lines()
     markers = {line.get_marker() for line in lines if line.get_marker() not in ("None", None)}
-    assert {"o", "D", "s", "|", "*"} <= markers
+    assert {"o", "D", "s", "|", "v", "*"} <= markers
 
 
 def test_front_line_is_drawn_on_validation(searched: StudyFolder) -> None:

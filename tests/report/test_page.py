@@ -156,7 +156,7 @@ def test_a_study_without_a_front_says_so(tmp_path: Path) -> None:
     parsed = outline(drawn(write_study(tmp_path / "study", trials, [])))
     assert "No trial is complete, so there is no front." in parsed.text
     assert "No trial is complete, so there is nothing to recommend." in parsed.text
-    assert "1 (0 complete, 0 infeasible, 1 failed)" in parsed.text
+    assert "1 (0 complete, 0 infeasible, 0 skipped, 1 failed)" in parsed.text
     assert "None yet." in parsed.text
     assert "layers" not in parsed.ids
 
