@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
@@ -18,7 +19,7 @@ from dse.prune.weights import (
     prune_n_of_m,
 )
 from dse.quantize import QuanNet
-from dse.quantize.graph import Graph
+from dse.quantize.graph import Graph, LayerCall
 from dse.quantize.layers import QuanLayer
 
 CRITERIA = ("l1", "taylor")
@@ -82,11 +83,10 @@ class Plan:
     graph: Graph
     rule: Rule = MAGNITUDE
 
-    @property
+    @cached_property
     def narrowed(self) -> tuple[str, ...]:
         """The layers that lose whole channels."""
-        calls = self.graph.calls
-        outputs = {call.module for call in calls if not self.graph.readers(call.name)}
+        outputs = _output_layers(self.graph)
         return tuple(n for n, x in self.config.items() if x.channel_ratio and n not in outputs)
 
     def apply(self, net: QuanNet, scores: Scores | None = None, share: float = 1.0) -> None:
@@ -125,6 +125,19 @@ def prune_layers(net: QuanNet, config: Config) -> None:
     """
     for name, choice in config.items():
         prune_layer(_layer(net, name), choice.prune_ratio)
+
+
+def _output_layers(graph: Graph) -> set[str]:
+    """The layers whose channels reach the output with no other layer in between."""
+    open_ends, found = {graph.output}, set()
+    for node in reversed(graph.nodes):
+        if node.name not in open_ends:
+            continue
+        if isinstance(node, LayerCall):
+            found.add(node.module)
+        else:
+            open_ends.update(node.inputs)
+    return found
 
 
 def _layer(net: QuanNet, name: str) -> QuanLayer:

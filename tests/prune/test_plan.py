@@ -16,6 +16,7 @@ from dse.errors import InputError
 from dse.integer import IntegerNetwork
 from dse.models.lenet5 import LeNet5
 from dse.prune import RAMP_INTERVAL, GradualPruning, Plan, Rule
+from dse.quantize import QuanConv2d, QuanNet
 from dse.trial import compact
 
 LAYERS = ("conv1", "conv2", "conv3", "fc1", "fc2")
@@ -105,6 +106,31 @@ def test_the_prune_ratio_counts_the_weights_of_lost_channels(net: LeNet5, gradua
     assert zero.all(axis=1).sum() == 90
     assert (~zero).sum() == 4800
     assert zeros(net)["fc1"].reshape(84, 120).all(axis=0).sum() == 90
+
+
+class Averaged(QuanNet):
+    """A classifier without a linear layer: the mean of each channel of a sum of two branches."""
+
+    def __init__(self) -> None:
+        super().__init__(8)
+        self.first = QuanConv2d(1, 8, 3)
+        self.left = QuanConv2d(8, 4, 1)
+        self.right = QuanConv2d(8, 4, 1)
+
+    def forward_(self, x: torch.Tensor) -> torch.Tensor:
+        """Images (N, 1, 6, 6) to logits (N, 4)."""
+        x = self.first.relu(self.first(x))
+        return F.avg_pool2d(self.left(x) + self.right(x), 4).flatten(1)
+
+
+def test_channels_that_reach_the_output_stay_whatever_lies_between() -> None:
+    net = Averaged()
+    config = dict.fromkeys(net.layers, LayerConfig(0.0, 8, 8, channel_ratio=0.5))
+    plan = Plan(config, net.graph((1, 6, 6)))
+    assert plan.narrowed == ("first",)
+    plan.apply(net)
+    assert net.left.weight.flatten(1).any(dim=1).all()
+    assert int((net.left.weight == 0).sum()) == 4 * 4  # the inputs that went
 
 
 @pytest.mark.parametrize("gradual", [False, True])
