@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -18,8 +19,10 @@ _NEVER = 1e9
 _PRICES = np.array(
     [
         (1.0, 0.01, dsp, bram, _NEVER, 0.0)
-        for dsp in (8.0, 60.0, 240.0, 2000.0)
-        for bram in (20.0, 190.0, 1500.0)
+        for dsp, bram in (
+            *itertools.product((8.0, 60.0, 240.0, 2000.0), (20.0, 190.0, 1500.0)),
+            *itertools.product((20.0, 120.0, 700.0), (190.0,)),
+        )
     ]
 )
 """Price vectors, shape (directions, RESOURCES), in LUTs.

@@ -6,8 +6,6 @@ import dataclasses
 import itertools
 
 import numpy as np
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from dse.fpga import Device, NetworkWorkload, describe, estimate, load_device
 from dse.fpga.device import RESOURCES
@@ -71,23 +69,21 @@ def _undominated(ways: list[tuple[int, np.ndarray]]) -> list[tuple[int, np.ndarr
     return kept
 
 
-@given(
-    st.sampled_from([_pooled, _branching]),
-    st.integers(2, 5),
-    st.integers(1000, 4000),
-    st.integers(4, 60),
-)
-@settings(max_examples=12, deadline=None)
-def test_close_to_brute_force(build, bits: int, lut: int, dsp: int) -> None:  # type: ignore[no-untyped-def]
-    network = build(Bits(bits, 4))
-    device = dataclasses.replace(DEVICE, lut=lut, dsp=dsp, bram18=8)
-    found, exact = estimate(network, device), _fastest(network, device)
-    if exact is None:
-        assert not found.fits
-        return
-    assert found.fits
+def test_close_to_brute_force() -> None:
+    rng, ratios = np.random.default_rng(1), []
+    for _ in range(40):
+        build = (_pooled, _branching)[int(rng.integers(2))]
+        network = build(Bits(int(rng.integers(2, 6)), 4))
+        lut, dsp = int(rng.integers(1000, 4000)), int(rng.integers(4, 60))
+        device = dataclasses.replace(DEVICE, lut=lut, dsp=dsp, bram18=8)
+        found, exact = estimate(network, device), _fastest(network, device)
+        assert found.fits == (exact is not None)
+        if exact is not None:
+            ratios.append(found.initiation_interval_cycles / exact)
     # price vectors reach the convex hull of the options only: within a step of the divisors
-    assert exact <= found.initiation_interval_cycles <= 2 * exact
+    assert min(ratios) >= 1
+    assert max(ratios) <= 2
+    assert sum(ratio == 1 for ratio in ratios) >= 33
 
 
 def test_a_stream_slower_than_every_layer_sets_the_target() -> None:
