@@ -28,35 +28,45 @@ PATIENCE_S = 10
 Versions = Mapping[str, str]
 
 
+def check(address: str) -> None:
+    """Raises InputError unless a scheduler answers at `address` whose workers run our code."""
+    with _connected(address) as client:
+        _check_workers(client, address)
+
+
 @contextlib.contextmanager
 def executor(
     parallel: ParallelSpec, context: Context, folder: StudyFolder
 ) -> Iterator[GetExecutor]:
     """A function that gives an executor on the scheduler at the study's address.
 
-    Raises InputError when there is no such scheduler, it has no workers, or they run other code.
+    Raises InputError when there is no such scheduler.
     """
+    assert parallel.address is not None
+    with _connected(parallel.address) as client:
+        shared = _OnCluster(client.get_executor(pure=False), dict(versions()))
+        yield lambda: shared
+
+
+@contextlib.contextmanager
+def _connected(address: str) -> Iterator[Any]:
     try:
         import distributed
     except ImportError as error:
-        raise InputError(
-            "parallel.engine: dask is not installed; pip install 'dse[cluster]'"
-        ) from error
+        message = "parallel.engine: dask is not installed; pip install 'dse[cluster]'"
+        raise InputError(message) from error
     # dask reports its own reconnecting; we report what matters of it, once
     for name in ("distributed", "distributed.client", "distributed.core", "distributed.comm"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    address = parallel.address
     try:
         client = distributed.Client(address, timeout=PATIENCE_S, set_as_default=False)
     except (OSError, ValueError) as error:  # a refused connection, a name nobody knows, a timeout
         raise InputError(f"parallel.address: no dask scheduler answers at {address}") from error
     with client:
-        _check_workers(client, address)
-        shared = _OnCluster(client.get_executor(pure=False), dict(versions()))
-        yield lambda: shared
+        yield client
 
 
-def _check_workers(client: Any, address: str | None) -> None:
+def _check_workers(client: Any, address: str) -> None:
     try:
         client.wait_for_workers(1, timeout=PATIENCE_S)
     except TimeoutError as error:

@@ -45,11 +45,18 @@ def optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     written any more. KeyboardInterrupt leaves it resumable.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler.sampler_for(spec.sampler, spec.seed, 0)  # refused before minutes of training
-    together = spec.parallel.journal is not None
+    sampler.sampler_for(spec.sampler, spec.seed, 0)  # all refused before minutes of training
+    url, address = spec.parallel.journal, spec.parallel.address
+    if address:
+        cluster.check(address)
+    if url:
+        shared.check(url)
     try:
-        with journal.only_coordinator(folder.lock, shared=together):
-            (_share if together else _optimize)(spec, folder, progress)
+        with journal.only_coordinator(folder.lock, shared=url is not None):
+            if url:
+                _share(url, spec, folder, progress)
+            else:
+                _optimize(spec, folder, progress)
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
@@ -75,12 +82,12 @@ def _optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     prepare.score_front(context, folder)
 
 
-def _share(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
+def _share(url: str, spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     """As one of several runs that share a database."""
     deadline = _deadline(spec)
     with journal.one_at_a_time(folder.prepare_lock):
         context, advice = _prepared(spec, folder, progress)
-        study = shared.open_shared(spec, folder)
+        study = shared.open_shared(url, spec, folder)
     with workers.executor(ParallelSpec(), context, folder):
         for _ in shared.run_shared(spec, study, advice, folder, deadline):
             progress.trials(folder.read_trials(), advice.total)

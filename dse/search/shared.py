@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import optuna
+import sqlalchemy
 from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
@@ -34,47 +35,65 @@ HEARTBEAT_S, GRACE_S = 20, 60
 """A run that said nothing for GRACE_S is dead, and its trial is tried by another."""
 
 
+CONNECT = {"connect_timeout": 10}
+"""Seconds, as psycopg names it."""
+
+
 class _Refused(Exception):
     """The trial failed for a reason that is in its record."""
 
 
-def open_shared(spec: StudySpec, folder: StudyFolder) -> optuna.Study:
-    """The Optuna study in the study's database, created when missing.
+def check(url: str) -> None:
+    """Raises InputError unless the database at `url` can be connected to."""
+    with _answering(url):
+        engine = sqlalchemy.create_engine(_driver(url), connect_args=CONNECT)
+        engine.connect().close()
+        engine.dispose()
+
+
+def open_shared(url: str, spec: StudySpec, folder: StudyFolder) -> optuna.Study:
+    """The Optuna study in the database at `url`, created when missing.
 
     Raises InputError when the database cannot be reached or refuses.
     """
+    if not folder.shared_id.exists():
+        folder.shared_id.write_text(uuid.uuid4().hex[:8] + "\n")  # a fresh study, a fresh name
+    with _answering(url), _without_warnings():
+        storage = RDBStorage(
+            _driver(url),
+            engine_kwargs={"connect_args": CONNECT},
+            heartbeat_interval=HEARTBEAT_S,
+            grace_period=GRACE_S,
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MOST),
+        )
+        study = optuna.create_study(
+            study_name=f"{spec.name}-{folder.shared_id.read_text().strip()}",
+            storage=storage,
+            directions=list(spec.objectives.values()),
+            load_if_exists=True,
+        )
+        study.set_metric_names(list(spec.objectives))
+    return study
+
+
+def _driver(url: str) -> str:
+    """SQLAlchemy would take an older driver."""
+    return url.replace("postgresql://", "postgresql+psycopg://", 1)
+
+
+@contextmanager
+def _answering(url: str) -> Iterator[None]:
+    """Says in one line what the database answered."""
     try:
-        import psycopg  # noqa: F401
-        from sqlalchemy.exc import SQLAlchemyError
+        yield
     except ImportError as error:
         message = "parallel.journal: needs psycopg; pip install 'dse[cluster]'"
         raise InputError(message) from error
-    url = spec.parallel.journal
-    assert url is not None
-    if not folder.shared_id.exists():
-        folder.shared_id.write_text(uuid.uuid4().hex[:8] + "\n")  # a fresh study, a fresh name
-    try:
-        with _without_warnings():
-            storage = RDBStorage(
-                url.replace("postgresql://", "postgresql+psycopg://", 1),
-                engine_kwargs={"connect_args": {"connect_timeout": 10}},
-                heartbeat_interval=HEARTBEAT_S,
-                grace_period=GRACE_S,
-                heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MOST),
-            )
-            study = optuna.create_study(
-                study_name=f"{spec.name}-{folder.shared_id.read_text().strip()}",
-                storage=storage,
-                directions=list(spec.objectives.values()),
-                load_if_exists=True,
-            )
-            study.set_metric_names(list(spec.objectives))
-    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         reason = str(getattr(error, "orig", None) or error.__cause__ or error).strip()
         raise InputError(
             f"parallel.journal: {url} cannot be used: {reason.splitlines()[-1].strip()}"
         ) from error
-    return study
 
 
 def run_shared(
