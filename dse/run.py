@@ -91,7 +91,10 @@ def _run(
     with progress as watching:
         search.optimize(spec, folder, watching)
         watching.stage("drawing the report")
-        report.write_report(folder)
+        try:
+            report.write_report(folder)
+        except OSError as error:
+            raise InputError(f"{folder.path}: no report can be written: {error}") from error
     finished = folder.read_trials()
     if spec.trials is not None and len(finished) > spec.trials:
         console.print(f"{len(finished)} trials were done before, more than {spec.trials}")

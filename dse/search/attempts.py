@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from dse.errors import InputError
 from dse.study.folder import StudyFolder, write_atomically
 
-MOST = 3
-"""A trial whose process died this often is failed: most likely it is the trial that kills."""
+MOST = 4
+"""A trial whose process died this often, so was requeued three times, is failed: most likely it is
+the trial that kills."""
 
 SUSPECT = 2
 """A trial that an earlier run began this often and never finished is tried alone. Once may well

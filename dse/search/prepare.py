@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
+import io
 import os
 import platform
 import sys
@@ -200,7 +201,9 @@ def _make_baseline(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset) 
             ) from error
     baseline = convert(net, dataset.train.images[:2])
     scratch = folder.baseline.with_suffix(".pt.part")
-    torch.save(baseline.state_dict(), scratch)
+    packed = io.BytesIO()  # a full disk is an OSError from us, but not from torch
+    torch.save(baseline.state_dict(), packed)
+    scratch.write_bytes(packed.getvalue())
     os.replace(scratch, folder.baseline)
 
 

@@ -64,7 +64,7 @@ def open_shared(url: str, spec: StudySpec, folder: StudyFolder) -> optuna.Study:
             engine_kwargs={"connect_args": CONNECT},
             heartbeat_interval=HEARTBEAT_S,
             grace_period=GRACE_S,
-            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MOST),
+            heartbeat_stale_trial_callback=RetryHeartbeatStaleTrialCallback(max_retry=MOST - 1),
         )
         study = optuna.create_study(
             study_name=f"{spec.name}-{folder.shared_id.read_text().strip()}",
@@ -92,7 +92,7 @@ def _answering(url: str) -> Iterator[None]:
     except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         reason = str(getattr(error, "orig", None) or error.__cause__ or error).strip()
         raise InputError(
-            f"parallel.journal: {url} cannot be used: {reason.splitlines()[-1].strip()}"
+            f"parallel.journal: {url} cannot be used: {reason.splitlines()[0].strip()}"
         ) from error
 
 

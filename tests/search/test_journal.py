@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import io
+import json
 from pathlib import Path
 
 import optuna
@@ -108,5 +110,34 @@ def test_a_folder_that_cannot_be_made_is_the_users_mistake(tmp_path: Path, place
     with (
         pytest.raises(InputError, match="cannot be written to"),
         journal.only_coordinator(tmp_path / place),
+    ):
+        pass
+
+
+def test_the_journal_opens_in_optuna_dashboard(path: Path) -> None:
+    """Asked as the page asks: `optuna-dashboard study.journal`, without its server."""
+    dashboard = pytest.importorskip("optuna_dashboard", reason="optuna-dashboard: not run")
+    statuses: list[str] = []
+    answer = dashboard.wsgi(str(path))(
+        {
+            "REQUEST_METHOD": "GET",
+            "PATH_INFO": "/api/studies",
+            "wsgi.input": io.BytesIO(),
+            "wsgi.errors": io.StringIO(),
+        },
+        lambda status, *_: statuses.append(status),
+    )
+    (study,) = json.loads(b"".join(answer))["study_summaries"]
+    assert statuses == ["200 OK"]
+    assert (study["study_name"], study["directions"]) == ("dse", ["maximize", "minimize"])
+
+
+def test_a_shared_lock_keeps_a_coordinator_out_and_other_runs_in(tmp_path: Path) -> None:
+    lock = tmp_path / "study.lock"
+    with (
+        journal.only_coordinator(lock, shared=True),
+        journal.only_coordinator(lock, shared=True),
+        pytest.raises(InputError, match="another process is running this study"),
+        journal.only_coordinator(lock),
     ):
         pass
