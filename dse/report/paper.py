@@ -30,10 +30,12 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "dse", "text.parse_math": False, "figure.dpi": 100,
 }  # fmt: skip
 DPI = 300
-PARTS = (
-    (BLUE, ""), ("#56B4E9", "////"), ("#E69F00", ""), ("#009E73", "...."), (GREY, ""),
-    ("#AA4499", "xxxx"),
-)  # fmt: skip
+PARTS = {
+    "weight values": (BLUE, ""), "weights": (BLUE, ""), "indices": ("#56B4E9", "////"),
+    "coded weights": ("#AA4499", "xxxx"), "biases": ("#E69F00", ""),
+    "requantization": ("#009E73", "...."), "header": (GREY, ""),
+}  # fmt: skip
+"""Colour and hatch of each part, the same whichever others there are."""
 MOST_ROWS = 24
 """Front points in a figure of rows; a longer front is thinned evenly."""
 
@@ -150,8 +152,8 @@ def bytes_by_parts(results: Results) -> Figure | None:
     split = [bytes_by_part(record) for record in records]
     parts = list(dict.fromkeys(part for sizes in split for part in sizes))
     start = np.zeros(len(records))
-    for place, part in enumerate(parts):
-        colour, hatch = PARTS[place % len(PARTS)]
+    for part in parts:
+        colour, hatch = PARTS.get(part, (INK, ""))
         sizes = np.array([item.get(part, 0.0) for item in split]) / text.KIB
         axes.barh(
             range(len(records)), sizes, left=start, color=colour, hatch=hatch, label=part,

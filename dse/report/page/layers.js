@@ -60,19 +60,23 @@ function heatMaps(box, controls) {
   heatMap(box, names[0]);
 }
 
+// A part keeps its colour and pattern whichever others there are.
+const PART_LOOKS = ["weight values", "indices", "biases", "requantization", "header", "coded weights"];
+const lookOf = (part) => `part${Math.max(PART_LOOKS.indexOf(part), 0)}`;
+
 function bytesByPart(box) {
   const parts = [...new Set(data.front.flatMap((point) => Object.keys(point.bytes)))];
   const total = (point) => Object.values(point.bytes).reduce((sum, bytes) => sum + bytes, 0);
   const largest = Math.max(...data.front.map(total));
   const rows = data.front.map((point) => {
-    const spans = parts.map((part, index) => html("span", {class: `part${index % 6}`, title: part,
+    const spans = parts.map((part) => html("span", {class: lookOf(part), title: part,
       style: `width:${(100 * (point.bytes[part] || 0) / largest).toFixed(2)}%`}));
     const cells = parts.map((part) => html("td", {}, Math.round(point.bytes[part] || 0).toLocaleString("en")));
     return selectable(html("tr", {}, frontLabel(point), ...cells,
       html("td", {class: "text", style: "width:40%"}, html("div", {class: "stack"}, ...spans))), point.n);
   });
-  const key = html("ul", {class: "legend"}, ...parts.map((part, index) =>
-    html("li", {}, html("span", {class: `key part${index % 6}`}), part)));
+  const key = html("ul", {class: "legend"}, ...parts.map((part) =>
+    html("li", {}, html("span", {class: `key ${lookOf(part)}`}), part)));
   box.replaceChildren(key, table(["front point, bytes", ...parts, ""], rows, {style: "width:100%"}));
 }
 
@@ -110,7 +114,7 @@ function costTable(box) {
     const rows = point.cost.map((cost) => {
       const cells = names.map((name) => html("td", {style: "min-width:6.2rem"},
         known(cost[name], (v) => v.toLocaleString("en")), bar((cost[name] || 0) / largest[name])));
-      const folded = [known(cost.pe, String), known(cost.simd, String)].join(" \u00d7 ");
+      const folded = known(cost.pe, (pe) => `${pe} \u00d7 ${cost.simd}`);
       return html("tr", {}, html("th", {class: "text"}, cost.name), ...cells,
         ...[folded, known(cost.weight_memory, String), known(cost.binds, String)].map((cell) => html("td", {}, cell)));
     });
