@@ -108,7 +108,10 @@ def main() -> None:
     converted = timed("convert", lambda: convert(net, images))
     timed("quantize to 8 bits, two images", lambda: converted.quantize(images))
     network = timed("integer network", lambda: converted.integer_network(SHAPE))
-    packed = timed("pack", lambda: storage.pack(network, ("dense",)))
+    names = storage.formats.names()
+    packed = timed("pack, best of all formats", lambda: storage.pack(network, names))
+    manifest = timed("manifest", lambda: storage.manifest(network, packed))
+    timed("read back", lambda: storage.load(manifest, packed.data))
     sizes = {layer.name: (layer.format, layer.packed_bits) for layer in packed.layers}
     workload = timed("describe for the cost model", lambda: fpga.describe(network, sizes))
     device = fpga.load_device("alveo-u250")

@@ -135,7 +135,11 @@ def _operation(network: IntegerNetwork, node: Node) -> Operation:
 
 
 def _exact_type(magnitude: int) -> torch.dtype:
-    """The narrowest float type in which sums of absolute terms up to `magnitude` are exact."""
+    """The narrowest float type in which sums of absolute terms up to `magnitude` are exact.
+
+    Tried for wide sums: weights and codes in halves of 8 bits, four float32 convolutions added in
+    float64. ResNet-8 was 1.3 and 1.4 times as fast at 12 and 16 bits, LeNet-5 0.6 and 1.1 times.
+    """
     assert magnitude <= FLOAT64_EXACT, "46-bit accumulators are below 2^53"
     narrow = magnitude <= FLOAT32_EXACT and torch.get_float32_matmul_precision() == "highest"
     return torch.float32 if narrow else torch.float64
