@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
+import tempfile
 from pathlib import Path
 from statistics import fmean
 
@@ -20,15 +22,28 @@ from dse.errors import InputError
 from dse.fpga import estimate, load_device
 from dse.fpga.builds import Build, read_builds
 from dse.fpga.calibration import leave_one_out, predict
+from dse.fpga.measured import TABLES_FOLDER, read_rows, table_errors
 from dse.fpga.memory import bram18
 from dse.fpga.shell import load_shell
+from dse.fpga.sparse import divisors, lane_words
 from dse.fpga.truth import Errors, errors, kendall_tau, relative_error
 from tests.fpga.cnv import GOLDEN, cnv_w1a1, golden
+from tests.fpga.simulation import random_unit, run_dense, run_sparse
 
 DEVICE = load_device("xc7z020")
 LATENCY_CYCLES = 151_178
 """CNV-W1A1 on a PYNQ-Z2 at 100 MHz: 661.5 images per second, one at a time."""
 QUANTITIES = ("lut", "ff", "bram18", "lutram")
+LIMITS = {
+    **dict.fromkeys(("multiplier LUT", "mac LUT", "dot LUT"), "median 6 %, worst 35 %"),
+    "unit LUT": "median 8 %, worst 25 %",
+}
+SIMULATED = (
+    # rows, columns, (weight, activation bits), (PE, SIMD), lanes, density
+    ((8, 36), (4, 4), (2, 9), 2, 0.3),
+    ((16, 25), (1, 1), (8, 5), 8, 0.5),
+    ((12, 40), (8, 3), (3, 10), 3, 0.1),
+)
 
 
 def main() -> int:
@@ -54,7 +69,15 @@ def main() -> int:
 def measured(console: Console) -> None:
     """Everything this repository can compare itself with."""
     table = Table("quantity", "cases", "median", "mean", "worst", "limit", title="model / measured")
-    for name, found, limit in (block_rams(), latency()):
+    for name, rows in (
+        ("multiplier_luts", read_rows(TABLES_FOLDER / "multiplier_luts.csv")),
+        ("mac_luts", golden("mac")),
+        ("dot_luts", golden("dot16")),
+        ("unit_luts", read_rows(TABLES_FOLDER / "unit_luts.csv")),
+    ):
+        for what, found in table_errors(name, rows):
+            add(table, f"{what}, yosys 0.70", found, LIMITS.get(what, ""))
+    for name, found, limit in (block_rams(), *cycles(), latency()):
         add(table, name, found, limit)
     builds = read_builds(GOLDEN / "bnn_pynq_layers.csv", GOLDEN / "bnn_pynq_reports.csv")
     for name, found, limit in networks(builds):
@@ -76,6 +99,27 @@ def block_rams() -> tuple[str, Errors, str]:
     pairs = zip(bram18(width, depth, DEVICE).tolist(), rows, strict=True)
     found = errors([(predicted, int(row["bram18"])) for predicted, row in pairs])
     return "pure block RAMs, yosys 0.70", found, "exact"
+
+
+def cycles() -> list[tuple[str, Errors, str]]:
+    """Cycles from vector to vector, simulated; nothing where iverilog is not installed."""
+    if shutil.which("iverilog") is None:
+        return []
+    dense, sparse = [], []
+    for (rows, columns), bits, (pe, simd), lanes, density in SIMULATED:
+        with tempfile.TemporaryDirectory() as scratch:
+            _, ends = run_dense(random_unit((rows, columns), bits), (pe, simd), Path(scratch))
+            words = rows // pe * (columns // simd)
+            dense += [(words, step) for step in np.diff(ends).tolist()]
+            unit = random_unit((rows, columns), bits, density)
+            _, ends, _ = run_sparse(unit, lanes, Path(scratch))
+        nonzeros = np.count_nonzero(unit.weights, axis=1)
+        busiest = lane_words(nonzeros, np.array([1]))[0, divisors(rows).index(lanes)]
+        sparse += [(max(int(busiest), columns), step) for step in np.diff(ends).tolist()]
+    return [
+        ("cycles of dense units, iverilog", errors(dense), "exact"),
+        ("cycles of sparse lanes, iverilog", errors(sparse), "exact"),
+    ]
 
 
 def latency() -> tuple[str, Errors, str]:

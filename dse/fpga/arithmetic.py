@@ -11,9 +11,15 @@ from dse.fpga.memory import ceil_div
 
 _TABLES = Path(__file__).parent / "tables"
 
-UNIT_SCALE = 0.83
-"""LUTs of a whole matrix-vector unit over the sum of its parts, fitted to nine units synthesised
-with yosys 0.70 for xc7 (leave-one-out: median error 2 %, largest 18 %)."""
+UNIT_SCALE = 1.0
+"""LUTs of dot products and accumulators over the sum of their parts, fitted to the dense units of
+the table unit_luts (yosys 0.70, xc7)."""
+
+ACCUMULATOR_LUT = 1.5
+"""LUTs per bit of an accumulator: the adder, and a choice between bias and sum, two bits a LUT."""
+
+HANDSHAKE_LUT, HANDSHAKE_FF = 8, 5
+"""Valid, ready and the flags of first and last step in a matrix-vector unit (`rtl/matvec.v`)."""
 
 XNOR_LUT = 1.25
 """LUTs per term of a +-1 x 1-bit dot product, XNOR and popcount together (yosys 0.70, xc7)."""
@@ -85,13 +91,14 @@ def tree_levels(terms: int) -> int:
 def dot_lut(
     terms: int, weight_bits: int, activation_bits: int, multiplier: int | None = None
 ) -> float:
-    """LUTs of a dot product: `terms` multipliers and a tree whose level l adds W + A + l bits.
+    """LUTs of a dot product: `terms` multipliers and a tree whose level l adds W + A + l bits, but
+    the first one W + A.
 
     `multiplier` is what one takes, from the table where it is not given.
     """
     if weight_bits == 1 and activation_bits == 1:
         return XNOR_LUT * terms
-    tree = (terms - 1) * (weight_bits + activation_bits) + tree_levels(terms)
+    tree = (terms - 1) * (weight_bits + activation_bits) + tree_levels(terms) - terms // 2
     each = multiplier_lut(weight_bits, activation_bits) if multiplier is None else multiplier
     return terms * each + tree
 

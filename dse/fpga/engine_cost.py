@@ -11,13 +11,12 @@ from dse.fpga import arithmetic
 from dse.fpga.device import RESOURCES
 from dse.fpga.engine_work import PORT_BITS, EngineWork
 from dse.fpga.memory import (
-    LUT_RAM_FACTOR,
     URAM_MIN_BITS,
     Array,
     bram18,
     buffer,
     ceil_div,
-    lut_rom,
+    lut_ram,
     uram,
 )
 from dse.fpga.unit import SHIFT_BITS, ArrayConstants, multiplier_arrays
@@ -77,7 +76,7 @@ class EngineCost:
         """
         width, depth = tm * tn * self.weight_bits, np.full(len(tm), 2 * self.positions)
         needs = np.zeros((len(WEIGHT_BUFFERS), len(tm), len(RESOURCES)))
-        luts = np.ceil(LUT_RAM_FACTOR * lut_rom(width, depth, self.device))
+        luts = lut_ram(width, depth, self.device)
         needs[0, :, _LUT] = needs[0, :, _LUTRAM] = luts
         needs[1, :, _BRAM] = bram18(width, depth, self.device)
         return needs

@@ -79,19 +79,24 @@ def _dot(row: Row) -> float:
 
 def unit_errors(rows: Sequence[Row]) -> list[tuple[str, Errors]]:
     """Whole units: LUT with the scale of the others of their kind, FF, LUTRAM and block RAM."""
-    found = []
+    found: list[tuple[str, Errors]] = []
+    every: list[tuple[float, float]] = []
     for kind in ("dense", "sparse"):
         own = [row for row in rows if row["kind"] == kind]
         if not own:
             continue
         parts, luts = [unit_parts(row) for row in own], [int(row["lut"]) for row in own]
         left_out = []
-        for index, one in enumerate(parts):
-            others = [other for other in range(len(own)) if other != index]
-            scale = fit_scale([parts[o] for o in others], [luts[o] for o in others])
-            left_out.append((one.lut(scale), luts[index]))
+        for row, one, lut in zip(own, parts, luts, strict=True):
+            # the scale is that of dense units, so a sparse one is never among them
+            others = [other for other in rows if other["kind"] == "dense" and other is not row]
+            scale = fit_scale(
+                [unit_parts(other) for other in others], [int(other["lut"]) for other in others]
+            )
+            left_out.append((one.lut(scale), lut))
+        every += left_out
         found.append((f"{kind} unit LUT", errors(left_out)))
         for name in ("ff", "lutram", "bram18"):
             pairs = [(getattr(p, name), int(row[name])) for p, row in zip(parts, own, strict=True)]
             found.append((f"{kind} unit {name}", errors(pairs)))
-    return found
+    return [("unit LUT", errors(every)), *found]

@@ -22,8 +22,12 @@ DEEP, DEEP_FACTOR = 256, 1.24
 deeper syntheses over width * ceil(depth/64), range 1.13-1.39 (yosys 0.70, xc7)."""
 
 LUT_RAM_FACTOR = 4 / 3
-"""LUTs of a writable memory with its own read port over those of a ROM: RAM64M keeps three bits of
-64 words in four LUTs (Xilinx UG474, recalled)."""
+"""LUTs of a writable memory with its own read port over those of a ROM, where LUTs have four inputs
+(as RAM64M on LUT6)."""
+
+SHORT, SHORT_BITS, LONG, LONG_BITS = 32, 6, 64, 3
+"""Four LUTs are a RAM32M, six bits of 32 words, or a RAM64M, three bits of 64, with a read port of
+its own (Xilinx UG474, recalled; exact in all dense units of the table unit_luts)."""
 
 SHALLOW = 64
 """A buffer of at most 64 words stays in LUTs: one LUT6 per bit and no output multiplexer."""
@@ -80,10 +84,22 @@ def lut_rom(width: Array, depth: Array, device: Device) -> Array:
     return luts
 
 
+def lut_ram(width: Array, depth: Array, device: Device) -> Array:
+    """LUTs for writable memories with a read port of their own; 0 where `depth` is 0."""
+    if 1 << device.lut_inputs < LONG:
+        scaled: Array = np.ceil(LUT_RAM_FACTOR * lut_rom(width, depth, device))
+        return scaled
+    short = 4 * ceil_div(width, SHORT_BITS) * (depth > 0)
+    long = 4 * ceil_div(width, LONG_BITS) * ceil_div(depth, LONG)
+    long = np.where(depth > DEEP, np.ceil(DEEP_FACTOR * long), long)
+    luts: Array = np.where(depth <= SHORT, short, long)
+    return luts
+
+
 def buffer(width: Array, depth: Array, device: Device) -> tuple[Array, Array]:
     """(LUTs, block RAMs) of writable buffers, in LUTs where small or shallow and else in blocks."""
     in_luts = (width * depth <= SMALL_MEMORY_BITS) | (depth <= SHALLOW)
-    luts = np.where(in_luts, np.ceil(LUT_RAM_FACTOR * lut_rom(width, depth, device)), 0)
+    luts = np.where(in_luts, lut_ram(width, depth, device), 0)
     blocks = np.zeros(len(width), dtype=np.int64)
     (large,) = np.nonzero(~in_luts)
     if len(large):

@@ -18,9 +18,9 @@ ROW_FORMATS = ("coo", "csr", "bitmap", "runlength")
 """Storage formats that a lane can read row by row with a decoder that was measured. CSC is stored
 by column and Rice codes have no measured decoder: their layers compute dense."""
 
-LANE_CONTROL_LUT = 32
-"""LUTs of a lane beside decoder, offset adder and copy (weight address, end of row). Fitted to the
-measured ratios of 8 CSR lanes to 8 dense ones, MW = 144: 3.7, 3.2, 2.0 at W2A2, W4A4, W8A8."""
+LANE_CONTROL_LUT = 4
+"""LUTs of a lane beside decoder, offset adder and copy (weight address, end of row): fitted to the
+sparse units of the table unit_luts (yosys 0.70, xc7)."""
 
 LARGEST_BITMAP = 64
 """Bits of a bitmap that are searched for the next non-zero at once (largest measured)."""

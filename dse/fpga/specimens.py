@@ -8,7 +8,7 @@ from math import ceil
 
 import numpy as np
 
-from dse.fpga.memory import SMALL_MEMORY_BITS
+from dse.fpga.memory import SHALLOW, SMALL_MEMORY_BITS
 from dse.fpga.synthesis import UnitUnderTest
 from dse.fpga.verilog import dense_files, sparse_files
 from dse.integer.grid import IntArray
@@ -91,7 +91,7 @@ SPARSE = (
     (32, 144, 4, 4, 4, 0.25),
     (64, 144, 8, 4, 4, 0.25),
     (32, 144, 4, 8, 8, 0.25),
-    (64, 100, 8, 4, 4, 0.1),
+    (64, 128, 8, 4, 4, 0.2),
     (84, 120, 4, 6, 6, 0.2),
 )
 
@@ -130,7 +130,7 @@ def _dense(
     name = f"dense_{rows}_{columns}_{pe}_{simd}_{weight_bits}_{activation_bits}"
     parameters = {"ROWS": rows, "COLUMNS": columns, "PE": pe, "SIMD": simd}
     weight = rows * columns // pe * weight_bits
-    kept = columns * activation_bits
+    kept = 0 if columns // simd <= SHALLOW else columns * activation_bits
     unit = UnitUnderTest(
         "matvec",
         {

@@ -12,6 +12,7 @@ from dse.fpga.device import RESOURCES, Device
 from dse.fpga.foldings import Units
 from dse.fpga.memory import (
     LUT_ROM_BITS,
+    SHORT,
     SMALL_MEMORY_BITS,
     URAM_MIN_BITS,
     Array,
@@ -93,7 +94,8 @@ def _constants(workload: LayerWorkload, device: Device, skips: bool) -> Constant
     if skips:
         word, ring = sparse.entry_bits(workload), sparse.copy_depth(workload)
         decode_lut, decode_ff = sparse.decoder_cost(workload)
-        decode_lut += (ring - 1).bit_length()  # a lane adds the ring's offset to its index
+        # in a ring of rows a lane adds the window's offset to its index
+        decode_lut += (ring - 1).bit_length() * int(slides)
     else:
         word, ring = workload.dense_bits, sparse.ring_codes(workload) if slides else 0
         # the sign of q - z is a function of the stored code: one LUT tree over its bits
@@ -148,18 +150,20 @@ def multiplier_arrays(
 ) -> tuple[Array, Array, Array]:
     """Resources of P dot products of Q terms with their accumulators, one array per MULTIPLIERS.
 
-    `shape` is (P, Q, tree levels of Q). An array is P (Q mul + tree + 2 acc) LUTs, times the scale
-    fitted to whole units. One multiplier per DSP also takes in the tree and the accumulator: yosys
-    left no LUT in 13 of 13 dot products. Where DSPs are packed, their products are added in LUTs.
+    `shape` is (P, Q, tree levels of Q). An array is P (Q mul + tree + 1.5 acc) LUTs, times the
+    scale fitted to whole units. One multiplier per DSP also takes in the tree and the
+    accumulator: yosys left no LUT in 13 of 13 dot products. Where DSPs are packed, their products
+    are added in LUTs.
     """
     pe, simd, levels = shape
     in_luts, per_dsp, packed = (np.zeros((len(pe), len(RESOURCES))) for _ in MULTIPLIERS)
     tree = (simd - 1) * c.product_bits + levels
+    sums = arithmetic.ACCUMULATOR_LUT * c.accumulator_bits
     dot = np.where(c.xnor, arithmetic.XNOR_LUT * simd, simd * c.multiplier_lut + tree)
-    in_luts[:, _LUT] = arithmetic.UNIT_SCALE * pe * (dot + 2 * c.accumulator_bits)
+    in_luts[:, _LUT] = arithmetic.UNIT_SCALE * pe * (dot + sums)
     in_luts[:, _FF] = pe * c.accumulator_bits
     per_dsp[:, _DSP] = pe * simd * c.dsps
-    packed[:, _LUT] = arithmetic.UNIT_SCALE * pe * (tree + 2 * c.accumulator_bits)
+    packed[:, _LUT] = arithmetic.UNIT_SCALE * pe * (tree + sums)
     packed[:, _FF] = pe * c.accumulator_bits
     packed[:, _DSP] = ceil_div(pe, c.per_dsp) * simd
     return in_luts, per_dsp, packed
@@ -175,18 +179,42 @@ def _shared(units: Units, c: Constants, device: Device) -> Array:
     # rows are computed in several passes over the same inputs, which are kept for them
     again = (pe < c.rows) & ~skips
     reuse, reuse_blocks = buffer(width, again * ceil_div(c.columns, simd), device)
-    parameters, parameter_blocks = buffer(pe * c.parameter_bits, c.rows // pe, device)
+    parameters, parameter_blocks = _parameters(pe * c.parameter_bits, c.rows // pe, device)
+    counters = ~skips * _counter_bits(c.columns // simd, c.rows // pe)
     needs = edges(units, c)
-    needs[:, _LUTRAM] = copies * window + reuse + parameters
+    needs[:, _LUTRAM] = copies * window + reuse
     needs[:, _LUT] += (
         needs[:, _LUTRAM]
+        + parameters
         + pe * (c.requantize_lut + simd * c.decode_lut + skips * sparse.LANE_CONTROL_LUT)
         + c.window_lut
+        # the first pass takes the inputs from the stream, the others what was kept
+        + again * width / 2
+        + 2 * counters
+        + ~skips * arithmetic.HANDSHAKE_LUT
     )
-    needs[:, _FF] += pe * simd * c.decode_ff
+    operands = np.where(skips, pe * (c.word_bits + c.activation_bits), width)
+    needs[:, _FF] += operands + (1 + skips) * pe * c.parameter_bits + pe * simd * c.decode_ff
+    needs[:, _FF] += counters + ~skips * arithmetic.HANDSHAKE_FF
     needs[:, _DSP] = pe * c.requantize_dsp
     needs[:, _BRAM] = copies * window_blocks + reuse_blocks + parameter_blocks
     return needs
+
+
+def _parameters(width: Array, depth: Array, device: Device) -> tuple[Array, Array]:
+    """(LUTs, block RAMs) of biases, multipliers and shifts, which are constants: a LUT6 holds two
+    bits of up to 32 words."""
+    luts, blocks = buffer(width, depth, device)
+    halves = 2 if device.lut_inputs == 6 else 1
+    rom = np.ceil(lut_rom(width, depth, device) / np.where(depth <= SHORT, halves, 1))
+    return np.where(luts > 0, rom, 0), blocks
+
+
+def _counter_bits(steps: Array, passes: Array) -> Array:
+    """Bits of a dense unit's counters of steps, passes and addresses, two LUTs and an FF each."""
+    depth_bits = np.ceil(np.log2(steps * passes))
+    bits: Array = np.ceil(np.log2(steps)) + np.ceil(np.log2(passes)) + depth_bits
+    return bits
 
 
 def edges(units: Units, c: Constants) -> Array:

@@ -40,7 +40,8 @@ def unit_parts(row: Mapping[str, str]) -> UnitParts:
     workload = _workload(row)
     units = enumerate_foldings((workload,), {workload.name: (int(row["pe"]), int(row["simd"]))})
     device = load_device(DEVICE)
-    c = gather((workload,), units, device)
+    # biases of the table's units are as wide as their weights
+    c = gather((workload,), units, device)._replace(parameter_bits=workload.weight_bits)
     (index,) = np.flatnonzero(units.sparse == (row["kind"] == "sparse"))
     _, needs = logic_choices(units, c, device)[0]
     scaled = multiplier_arrays((units.pe, units.simd, units.levels), c)[0]

@@ -63,13 +63,14 @@ def test_a_small_layer_by_hand() -> None:
 
 def test_buffers_of_the_small_layer_by_hand() -> None:
     report = _engine(SMALL, folding={"array": (4, 2)})
-    # two input banks of 4 bits x 128 words, 512 bits: in LUTs, 4 * 2 * 4/3 = 10.7 -> 11 each.
+    # two input banks of 4 bits x 128 words, 512 bits: in LUTs, two RAM64M of 3 bits x 2 = 16
+    # LUTs each.
     # Eight output banks (two per row) of 64 words: sums of 4 + 4 bits and 36 terms, in LUTs, too
     bits = SMALL.layers[0].accumulator_bits
-    assert _part(report, "map_buffers")["lut"] == 2 * 11 + 8 * math.ceil(bits * 4 / 3)
-    # two tiles of 9 words of 4 * 2 * 5 bits (a weight of +8 needs 5 signed bits)
+    assert _part(report, "map_buffers")["lut"] == 2 * 16 + 8 * 4 * math.ceil(bits / 3)
+    # two tiles of 9 words of 4 * 2 * 5 bits (a weight of +8 needs 5 signed bits): RAM32M of 6 bits
     width = 8 * SMALL.layers[0].operand_bits
-    assert _part(report, "weight_buffer")["lut"] == math.ceil(width * 4 / 3)
+    assert _part(report, "weight_buffer")["lut"] == 4 * math.ceil(width / 6)
     # a requantizer for each code that the memory takes per cycle: 126 bits are 31 codes of 4
     assert _part(report, "requantizers")["dsp"] == 31
     for name in RESOURCES:

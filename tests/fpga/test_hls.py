@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dse.fpga import load_device
@@ -69,6 +69,7 @@ def test_depths_are_packed_before_they_go_to_luts() -> None:
     st.sampled_from([1, 2, 4, 8, 16]),
     st.sampled_from([1, 3, 9, 32]),
 )
+@settings(deadline=None)
 def test_more_bits_and_more_parallel_cost_more(
     weights: int, codes: int, pe: int, simd: int
 ) -> None:
@@ -80,6 +81,7 @@ def test_more_bits_and_more_parallel_cost_more(
 
 
 @given(st.integers(1, 64), st.integers(1, 8), st.integers(1, 8))
+@settings(deadline=None)
 def test_a_dot_product_grows_with_its_terms(terms: int, weights: int, codes: int) -> None:
     assert 0 < dot_lut(terms, weights, codes) < dot_lut(terms + 1, weights, codes) + codes + weights
     assert dot_lut(4 * terms, weights, codes) > dot_lut(terms, weights, codes)

@@ -8,10 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dse.fpga import describe
-from dse.fpga.arithmetic import UNIT_SCALE, multiplier_lut, part_cost
-from dse.fpga.memory import LUT_RAM_FACTOR
 from dse.fpga.sparse import (
-    LANE_CONTROL_LUT,
     can_skip_zeros,
     decoder_cost,
     divisors,
@@ -83,17 +80,6 @@ def test_dense_storage_cannot_skip_zeros() -> None:
     network = lenet5(Bits(4, 4, 0.1))
     workloads = describe(network, packed(network)).layers
     assert not any(can_skip_zeros(workload) for workload in workloads)
-
-
-@pytest.mark.parametrize(("bits", "ratio"), [(2, 3.7), (4, 3.2), (8, 2.0)])
-def test_eight_lanes_cost_what_was_synthesised(bits: int, ratio: float) -> None:
-    # 8 CSR lanes against 8 dense ones, MW = 144, MH = 16, density 0.25: 576 non-zeros, pointers of
-    # 10 bits, an 8-bit offset, a LUT copy of 144 codes, accumulators of 2 bits + 8
-    accumulator = 2 * bits + 8
-    dense = UNIT_SCALE * (multiplier_lut(bits, bits) + 2 * accumulator)
-    copy = LUT_RAM_FACTOR * bits * -(-144 // 64)
-    extra = part_cost("csr", 10)[0] + 8 + LANE_CONTROL_LUT + copy
-    assert (dense + extra) / dense == pytest.approx(ratio, rel=0.10)
 
 
 def test_lane_cycles_of_a_quarter_density() -> None:

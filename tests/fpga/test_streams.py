@@ -54,11 +54,11 @@ def test_an_add_by_hand() -> None:
     assert needs[DSP] == 2
     assert needs[LUT] == 22 + REQUANTIZER_LUT + 12
     assert needs[FF] == 22 + 12
-    # FIFOs: 27 pixels of 4 channels of 4 bits are 108 words, in LUTs: ceil(4 * 2 * 4/3) = 11 and
-    # counters of 7 bits twice; 1 pixel is 4 words: ceil(4 * 4/3) = 6, and counters of 3 bits twice
+    # FIFOs: 27 pixels of 4 channels of 4 bits are 108 words, in LUTs: 2 x 2 RAM64M of 4 LUTs and
+    # counters of 7 bits twice; 1 pixel is 4 words: a RAM32M, and counters of 3 bits twice
     waits = _one_lane(node, (27, 1))
-    assert waits[LUT] - needs[LUT] == 11 + 14 + 6 + 6
-    assert waits[LUTRAM] == 17
+    assert waits[LUT] - needs[LUT] == 16 + 14 + 4 + 6
+    assert waits[LUTRAM] == 20
 
 
 def test_a_deep_fifo_takes_block_ram() -> None:
@@ -80,8 +80,8 @@ def test_a_global_average_keeps_a_sum_per_channel() -> None:
     window = Window((8, 8), (1, 1), (0, 0), (1, 1), (8, 8), (1, 1))
     node = _stream("average_pool", window=window, accumulator_bits=11, requantizes=True)
     needs = _one_lane(node)
-    # four sums of 11 bits in LUTs: ceil(11 * 4/3) = 15; adder 11; requantizer 17; converters 8
-    assert needs[LUT] == 15 + 11 + REQUANTIZER_LUT + 8
+    # four sums of 11 bits in LUTs: two RAM32M; adder 11; requantizer 17; converters 8
+    assert needs[LUT] == 8 + 11 + REQUANTIZER_LUT + 8
     assert needs[DSP] == 1
     # the stride of a single window does not matter
     strided = dataclasses.replace(node, window=dataclasses.replace(window, stride=(8, 8)))
@@ -90,9 +90,9 @@ def test_a_global_average_keeps_a_sum_per_channel() -> None:
 
 def test_an_upsampling_keeps_two_rows() -> None:
     node = _stream("upsample", window=Window.pixelwise((8, 8), (2, 2)))
-    # 2 rows of 8 pixels of 4 channels: 64 words of 4 bits in LUTs, ceil(4 * 4/3) = 6
+    # 2 rows of 8 pixels of 4 channels: 64 words of 4 bits in LUTs, two RAM64M
     needs = _one_lane(node)
-    assert needs[LUT] == 6 + WINDOW_CONTROL_LUT + 8
+    assert needs[LUT] == 8 + WINDOW_CONTROL_LUT + 8
     # 256 pixels are written, 4 channels one by one
     assert stream_options(node, (), 0, DEVICE).cycles[-1] == 1024
     wide = _one_lane(_stream("upsample", window=Window.pixelwise((8, 8), (1, 2))))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kendalltau
 
@@ -29,6 +29,7 @@ def test_nothing_measured_is_no_error_only_if_nothing_was_predicted() -> None:
 
 
 @given(numbers)
+@settings(deadline=None)
 def test_tau_is_that_of_scipy(pairs: list[tuple[int, int]]) -> None:
     predicted, measured = zip(*pairs, strict=True)
     expected = kendalltau(predicted, measured).statistic

@@ -1,0 +1,73 @@
+"""The shipped tables: what the formulas get wrong, and that the constants are the fits to them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dse.fpga.arithmetic import UNIT_SCALE
+from dse.fpga.measured import TABLES_FOLDER, Row, read_rows, table_errors, write_rows
+from dse.fpga.specimens import units
+from dse.fpga.truth import Errors
+from dse.fpga.units import fit_scale, unit_parts
+from tests.fpga.cnv import golden
+
+UNITS = read_rows(TABLES_FOLDER / "unit_luts.csv")
+
+
+def _found(name: str, rows: list[dict[str, str]]) -> dict[str, Errors]:
+    return dict(table_errors(name, rows))
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "count"),
+    [
+        ("multiplier", read_rows(TABLES_FOLDER / "multiplier_luts.csv"), 121),
+        ("mac", golden("mac"), 100),
+        ("dot", golden("dot16"), 64),
+    ],
+)
+def test_pairs_of_widths_left_out_are_predicted(
+    name: str, rows: list[dict[str, str]], count: int
+) -> None:
+    found = _found(f"{name}_luts", rows)[f"{name} LUT"]
+    assert found.count == count
+    assert found.median <= 0.06
+    assert found.worst <= 0.35
+
+
+def test_whole_units_left_out_are_predicted() -> None:
+    found = _found("unit_luts", UNITS)
+    assert found["unit LUT"].count == len(UNITS) == 18
+    assert found["unit LUT"].median <= 0.08
+    assert found["unit LUT"].worst <= 0.25
+    for exact in ("dense unit lutram", "dense unit bram18", "sparse unit bram18"):
+        assert found[exact].worst == 0
+    assert found["dense unit ff"].median <= 0.06
+    assert found["sparse unit ff"].worst <= 0.30
+
+
+def test_the_shipped_scale_is_the_fit_to_the_table() -> None:
+    dense = [row for row in UNITS if row["kind"] == "dense"]
+    scale = fit_scale([unit_parts(row) for row in dense], [int(row["lut"]) for row in dense])
+    assert scale == pytest.approx(UNIT_SCALE, abs=0.005)
+
+
+def test_the_table_has_the_units_that_are_synthesised() -> None:
+    names = list(units()[0].row)
+    expected = [{name: str(unit.row[name]) for name in names} for unit in units()]
+    assert [{name: row[name] for name in names} for row in UNITS] == expected
+
+
+def test_the_shipped_tables_name_their_tool_and_date() -> None:
+    for name in ("multiplier_luts", "unit_luts"):
+        first = (TABLES_FOLDER / f"{name}.csv").read_text().splitlines()[0]
+        assert first.startswith("# yosys 0.70")
+        assert "2026-" in first
+
+
+def test_tables_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rows: list[Row] = [{"weight_bits": "1", "lut": "3"}, {"weight_bits": "2", "lut": "5"}]
+    write_rows(tmp_path / "table.csv", rows, "a tool")
+    assert read_rows(tmp_path / "table.csv") == rows
