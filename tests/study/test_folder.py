@@ -149,17 +149,17 @@ def test_an_atomic_write_replaces_and_leaves_nothing_beside(tmp_path: Path) -> N
     assert entries(tmp_path) == ["a.txt"]
 
 
-@pytest.mark.parametrize("step", ["write_text", "replace"])
+@pytest.mark.parametrize("step", ["write_bytes", "replace"])
 def test_an_atomic_write_that_fails_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     target = tmp_path / "a.txt"
-    target.write_text("old")
+    target.write_bytes("old")
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(*((Path, step) if step == "write_text" else (os, step)), full)
+    monkeypatch.setattr(*((Path, step) if step == "write_bytes" else (os, step)), full)
     with pytest.raises(OSError, match="No space left"):
         write_atomically(target, "new")
     monkeypatch.undo()
