@@ -154,7 +154,7 @@ def test_an_atomic_write_that_fails_keeps_the_old_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
     target = tmp_path / "a.txt"
-    target.write_bytes("old")
+    target.write_text("old")
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
