@@ -43,7 +43,10 @@ def board_table(fits: Sequence[fpga.BoardFit], accuracies: Mapping[str, float]) 
     """
     many = len({fit.network for fit in fits}) > 1
     note = "free: of the fullest resource; tight: above the recommended share"
-    table = Table(title="boards", caption=note, title_justify="left", width=80)
+    refusals = dict.fromkeys(fit.verdict for fit in fits if fit.headroom is None)
+    table = Table(
+        title="boards", caption="\n".join([note, *refusals]), title_justify="left", width=80
+    )
     table.add_column("device", no_wrap=True)
     if many:
         table.add_column("fit", justify="right", no_wrap=True)
@@ -106,7 +109,7 @@ def _word(fit: fpga.BoardFit) -> str:
 
 def _cells(fit: fpga.BoardFit) -> list[str]:
     if fit.headroom is None or fit.fps is None or fit.latency_s is None:
-        return [fit.verdict, *[NOTHING] * 3]
+        return ["cannot build", *[NOTHING] * 3]
     binding = "memory" if fit.binding == "memory_bandwidth" else str(fit.binding)
     return [
         binding,

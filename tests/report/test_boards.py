@@ -41,7 +41,10 @@ def test_one_network() -> None:
     rows = _shown([FITS, OVER, NEVER], {"3": 0.98})
     assert rows["big"] == ["yes", "lut", "41%", "12,345", "810 µs"]
     assert rows["small"] == ["no", "bram18", "-31%", "20.0", "1.50 s"]
-    assert rows["odd"] == ["no", "no external memory", "–", "–", "–"]
+    assert rows["odd"] == ["no", "cannot build", "–", "–", "–"]
+    text = StringIO()
+    Console(file=text, width=80).print(board_table([FITS, NEVER], {}))
+    assert "no external memory" in text.getvalue()
 
 
 def test_a_front_shows_the_most_accurate_that_fits_or_the_nearest_to_fitting() -> None:
