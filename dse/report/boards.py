@@ -44,9 +44,8 @@ def board_table(fits: Sequence[fpga.BoardFit], accuracies: Mapping[str, float]) 
     many = len({fit.network for fit in fits}) > 1
     note = "free: of the fullest resource; tight: above the recommended share"
     refusals = dict.fromkeys(fit.verdict for fit in fits if fit.headroom is None)
-    table = Table(
-        title="boards", caption="\n".join([note, *refusals]), title_justify="left", width=80
-    )
+    caption = "\n".join([note, *refusals])
+    table = Table(title="boards", caption=caption, title_justify="left", width=80)
     table.add_column("device", no_wrap=True)
     if many:
         table.add_column("fit", justify="right", no_wrap=True)
@@ -62,7 +61,10 @@ def board_table(fits: Sequence[fpga.BoardFit], accuracies: Mapping[str, float]) 
         count = sum(fit.suits for fit in own)
         picked = best.network if best.suits else NOTHING
         head = [f"{count} of {len(own)}", picked] if many else [_word(best)]
-        table.add_row(device, *head, *_cells(best), style=None if best.suits else "dim")
+        cells = _cells(best)
+        if best.headroom is None:
+            cells[0] = "cannot build"  # the reason is in the caption
+        table.add_row(device, *head, *cells, style=None if best.suits else "dim")
     return table
 
 
@@ -109,7 +111,7 @@ def _word(fit: fpga.BoardFit) -> str:
 
 def _cells(fit: fpga.BoardFit) -> list[str]:
     if fit.headroom is None or fit.fps is None or fit.latency_s is None:
-        return ["cannot build", *[NOTHING] * 3]
+        return [fit.verdict, *[NOTHING] * 3]
     binding = "memory" if fit.binding == "memory_bandwidth" else str(fit.binding)
     return [
         binding,
