@@ -77,6 +77,26 @@ def multiplier_lut(weight_bits: int, activation_bits: int) -> int:
     return multiplier_formula(weight_bits, activation_bits) if found is None else found
 
 
+def product_bits(weight_bits: int, activation_bits: int) -> int:
+    """Width of a product in a dot product; a weight under a one-bit code gets no wider."""
+    if activation_bits == 1 and weight_bits > 1:
+        return weight_bits
+    return weight_bits + activation_bits
+
+
+def term_lut(weight_bits: int, activation_bits: int) -> int:
+    """LUTs of a multiplier in a dot product; half of a gate for one-bit codes is in its adder."""
+    if activation_bits == 1 and weight_bits > 1:
+        return term_formula(weight_bits, activation_bits)
+    return multiplier_lut(weight_bits, activation_bits)
+
+
+def term_formula(weight_bits: int, activation_bits: int) -> int:
+    """`term_lut` where the table has no entry."""
+    lut = multiplier_formula(weight_bits, activation_bits)
+    return int(ceil_div(lut, 2)) if activation_bits == 1 and weight_bits > 1 else lut
+
+
 @cache
 def tree_levels(terms: int) -> int:
     """Sum over the adders of a tree of `terms` inputs of the adder's level (1 next the inputs)."""
@@ -91,15 +111,16 @@ def tree_levels(terms: int) -> int:
 def dot_lut(
     terms: int, weight_bits: int, activation_bits: int, multiplier: int | None = None
 ) -> float:
-    """LUTs of a dot product: `terms` multipliers and a tree whose level l adds W + A + l bits, but
-    the first one W + A.
+    """LUTs of a dot product: `terms` multipliers and a tree whose level l adds as many bits as a
+    product has, and l more but in the first one.
 
     `multiplier` is what one takes, from the table where it is not given.
     """
     if weight_bits == 1 and activation_bits == 1:
         return XNOR_LUT * terms
-    tree = (terms - 1) * (weight_bits + activation_bits) + tree_levels(terms) - terms // 2
-    each = multiplier_lut(weight_bits, activation_bits) if multiplier is None else multiplier
+    bits = product_bits(weight_bits, activation_bits)
+    tree = (terms - 1) * bits + tree_levels(terms) - terms // 2
+    each = term_lut(weight_bits, activation_bits) if multiplier is None else multiplier
     return terms * each + tree
 
 

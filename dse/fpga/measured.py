@@ -72,9 +72,9 @@ def _mac(row: Row) -> float:
 
 
 def _dot(row: Row) -> float:
-    weight, activation = _widths(row)
-    multiplier = arithmetic.multiplier_formula(weight, activation)
-    return arithmetic.dot_lut(int(row["terms"]), weight, activation, multiplier)
+    return arithmetic.dot_lut(
+        int(row["terms"]), *_widths(row), arithmetic.term_formula(*_widths(row))
+    )
 
 
 def unit_errors(rows: Sequence[Row]) -> list[tuple[str, Errors]]:
