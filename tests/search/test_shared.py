@@ -90,10 +90,8 @@ def command(url: str) -> list[str]:
 
 
 def told(url: str, folder: StudyFolder) -> list[optuna.trial.FrozenTrial]:
-    study = shared.open_shared(
-        load_study(folder.path.parent / "tiny.yml", [f"parallel.journal={url}"]), folder
-    )
-    return study.get_trials()
+    spec = load_study(folder.path.parent / "tiny.yml", [f"parallel.journal={url}"])
+    return shared.open_shared(url, spec, folder).get_trials()
 
 
 def test_two_runs_share_one_study(place: Path, server: str) -> None:
@@ -156,14 +154,3 @@ def test_a_database_that_cannot_be_reached_is_one_message() -> None:
         with pytest.raises(InputError, match=r"journal: .* cannot be used: .*refused") as caught:
             shared.check(url)
     assert "\n" not in str(caught.value)
-
-
-def test_a_coordinator_is_refused_beside_shared_runs(place: Path, server: str) -> None:
-    process = tiny.started(*command(server), cwd=place)
-    folder = StudyFolder(place / "results")
-    tiny.wait_until(folder.finished, "a trial")
-    refused = tiny.run("tiny.yml", "--out", "results", cwd=place)
-    process.kill()
-    process.communicate()
-    assert refused.returncode == 2
-    assert "another process is running this study" in refused.stderr
