@@ -31,6 +31,32 @@ class Specimen:
     unit: UnitUnderTest
 
 
+@dataclass(frozen=True, eq=False)
+class Matrix:
+    """What a matrix-vector unit computes with: integers (rows, columns) and (rows,), and the bits
+    of a weight, of a code and of an accumulator."""
+
+    weights: IntArray
+    bias: IntArray
+    weight_bits: int
+    activation_bits: int
+    acc_bits: int
+
+    def __post_init__(self) -> None:
+        if self.bias.shape != self.weights.shape[:1]:
+            raise ValueError(f"{len(self.bias)} biases for weights {self.weights.shape}")
+
+    @property
+    def stored_bits(self) -> tuple[int, int]:
+        """Bits of what memory files hold: a weight, a bias."""
+        return self.weight_bits, self.acc_bits
+
+    @property
+    def widths(self) -> Mapping[str, int]:
+        """Verilog parameters."""
+        return {"W": self.weight_bits, "A": self.activation_bits, "ACC": self.acc_bits}
+
+
 def multipliers() -> list[Specimen]:
     """One multiplier per pair of widths."""
     return [
@@ -127,65 +153,63 @@ def random_layer(
     return weights, rng.integers(-half, half, shape[0])
 
 
+def dense_unit(name: str, matrix: Matrix, folding: tuple[int, int]) -> UnitUnderTest:
+    """The dense unit of `matrix` with `folding` (PE, SIMD), which divides it; `name` is that of
+    its memory files."""
+    (rows, columns), (pe, simd) = matrix.weights.shape, folding
+    kept = 0 if columns // simd <= SHALLOW else columns * matrix.activation_bits
+    own = {"ROWS": rows, "COLUMNS": columns, "PE": pe, "SIMD": simd}
+    styles = _styles(rows * columns // pe * matrix.weight_bits, kept)
+    data = {"in_data": simd * matrix.activation_bits, "in_valid": 1, "out_ready": 1}
+    return UnitUnderTest(
+        "matvec",
+        {**own, **matrix.widths, "NAME": name, **styles},
+        {"clk": 1, "reset": 1, **data},
+        {"in_ready": 1, "out_data": pe * matrix.acc_bits, "out_valid": 1},
+        dense_files(name, matrix.weights, matrix.bias, folding, matrix.stored_bits),
+    )
+
+
+def sparse_unit(name: str, matrix: Matrix, count: int) -> UnitUnderTest:
+    """The unit of `count` lanes that skip the zeros of `matrix`; `count` divides its rows."""
+    rows, columns = matrix.weights.shape
+    files, _, depth = sparse_files(name, matrix.weights, matrix.bias, count, matrix.stored_bits)
+    own = {"ROWS": rows, "COLUMNS": columns, "LANES": count, "DEPTH": depth}
+    weight = depth * (matrix.weight_bits + (columns - 1).bit_length())
+    styles = _styles(weight, 2 * columns * matrix.activation_bits)
+    return UnitUnderTest(
+        "lanes",
+        {**own, **matrix.widths, "NAME": name, **styles},
+        {"clk": 1, "reset": 1, "in_data": matrix.activation_bits, "in_valid": 1},
+        {"in_ready": 1, "row_data": count * matrix.acc_bits, "row_valid": count, "done": 1},
+        files,
+    )
+
+
 def _dense(
     rows: int, columns: int, pe: int, simd: int, weight_bits: int, activation_bits: int
 ) -> Specimen:
-    acc = accumulator_bits(columns, weight_bits, activation_bits)
-    weights, bias = random_layer((rows, columns), weight_bits)
+    matrix = _random_matrix((rows, columns), weight_bits, activation_bits, 1.0)
     name = f"dense_{rows}_{columns}_{pe}_{simd}_{weight_bits}_{activation_bits}"
-    parameters = {"ROWS": rows, "COLUMNS": columns, "PE": pe, "SIMD": simd}
-    weight = rows * columns // pe * weight_bits
-    kept = 0 if columns // simd <= SHALLOW else columns * activation_bits
-    unit = UnitUnderTest(
-        "matvec",
-        {
-            **parameters,
-            "W": weight_bits,
-            "A": activation_bits,
-            "ACC": acc,
-            "NAME": name,
-            **_styles(weight, kept),
-        },
-        {"clk": 1, "reset": 1, "in_data": simd * activation_bits, "in_valid": 1, "out_ready": 1},
-        {"in_ready": 1, "out_data": pe * acc, "out_valid": 1},
-        dense_files(name, weights, bias, (pe, simd), (weight_bits, acc)),
-    )
-    return Specimen(
-        _unit_row("dense", (rows, columns, pe, simd), (weight_bits, activation_bits, acc), 1.0),
-        unit,
-    )
+    row = _unit_row("dense", matrix, (pe, simd), 1.0)
+    return Specimen(row, dense_unit(name, matrix, (pe, simd)))
 
 
 def _sparse(
     rows: int, columns: int, count: int, weight_bits: int, activation_bits: int, density: float
 ) -> Specimen:
-    acc = accumulator_bits(columns, weight_bits, activation_bits)
-    weights, bias = random_layer((rows, columns), weight_bits, density)
+    matrix = _random_matrix((rows, columns), weight_bits, activation_bits, density)
     name = f"sparse_{rows}_{columns}_{count}_{weight_bits}_{activation_bits}"
-    files, _, depth = sparse_files(name, weights, bias, count, (weight_bits, acc))
-    parameters = {"ROWS": rows, "COLUMNS": columns, "LANES": count, "DEPTH": depth}
-    weight = depth * (weight_bits + (columns - 1).bit_length())
-    kept = 2 * columns * activation_bits
-    unit = UnitUnderTest(
-        "lanes",
-        {
-            **parameters,
-            "W": weight_bits,
-            "A": activation_bits,
-            "ACC": acc,
-            "NAME": name,
-            **_styles(weight, kept),
-        },
-        {"clk": 1, "reset": 1, "in_data": activation_bits, "in_valid": 1},
-        {"in_ready": 1, "row_data": count * acc, "row_valid": count, "done": 1},
-        files,
-    )
-    return Specimen(
-        _unit_row(
-            "sparse", (rows, columns, count, 1), (weight_bits, activation_bits, acc), density
-        ),
-        unit,
-    )
+    row = _unit_row("sparse", matrix, (count, 1), density)
+    return Specimen(row, sparse_unit(name, matrix, count))
+
+
+def _random_matrix(
+    shape: tuple[int, int], weight_bits: int, activation_bits: int, density: float
+) -> Matrix:
+    weights, bias = random_layer(shape, weight_bits, density)
+    acc = accumulator_bits(shape[1], weight_bits, activation_bits)
+    return Matrix(weights, bias, weight_bits, activation_bits, acc)
 
 
 def _styles(weight_bits: int, kept_bits: int) -> Mapping[str, str]:
@@ -196,11 +220,19 @@ def _styles(weight_bits: int, kept_bits: int) -> Mapping[str, str]:
     return {"WEIGHT_STYLE": weight, "INPUT_STYLE": kept}
 
 
-def _unit_row(
-    kind: str, shape: tuple[int, int, int, int], bits: tuple[int, int, int], density: float
-) -> Row:
-    names = ("rows", "columns", "pe", "simd", "weight_bits", "activation_bits", "acc_bits")
-    return {"kind": kind, **dict(zip(names, (*shape, *bits), strict=True)), "density": density}
+def _unit_row(kind: str, matrix: Matrix, folding: tuple[int, int], density: float) -> Row:
+    (rows, columns), (pe, simd) = matrix.weights.shape, folding
+    return {
+        "kind": kind,
+        "rows": rows,
+        "columns": columns,
+        "pe": pe,
+        "simd": simd,
+        "weight_bits": matrix.weight_bits,
+        "activation_bits": matrix.activation_bits,
+        "acc_bits": matrix.acc_bits,
+        "density": density,
+    }
 
 
 TABLES: Mapping[str, Callable[[], list[Specimen]]] = {

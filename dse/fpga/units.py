@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from statistics import median
 
@@ -36,13 +36,35 @@ class UnitParts:
 
 
 def unit_parts(row: Mapping[str, str]) -> UnitParts:
-    """The unit of a line of `unit_luts`, multipliers and small memories in LUTs."""
+    """The unit of a line of `unit_luts`, whose biases are as wide as its weights."""
     workload = _workload(row)
-    units = enumerate_foldings((workload,), {workload.name: (int(row["pe"]), int(row["simd"]))})
+    folding = int(row["pe"]), int(row["simd"])
+    return parts_of(workload, folding, row["kind"] == "sparse", workload.weight_bits)
+
+
+def matrix_vector(workload: LayerWorkload) -> LayerWorkload:
+    """What a `matvec` or `lanes` computes of an ungrouped layer: no window, no requantizer."""
+    if workload.groups != 1:
+        raise ValueError(f"{workload.name}: a unit of {workload.groups} groups has no Verilog")
+    return replace(
+        workload,
+        linear=True,
+        in_channels=workload.columns,
+        window=Window.pixelwise((1, 1)),
+        multipliers=0,
+        shifts=0,
+    )
+
+
+def parts_of(
+    workload: LayerWorkload, folding: tuple[int, int], skips: bool, bias_bits: int
+) -> UnitParts:
+    """The unit of `workload`, multipliers and small memories in LUTs; with lanes where it `skips`
+    zeros, and then `folding` is (lanes, 1)."""
+    units = enumerate_foldings((workload,), {workload.name: folding})
     device = load_device(DEVICE)
-    # biases of the table's units are as wide as their weights
-    c = gather((workload,), units, device)._replace(parameter_bits=workload.weight_bits)
-    (index,) = np.flatnonzero(units.sparse == (row["kind"] == "sparse"))
+    c = gather((workload,), units, device)._replace(parameter_bits=bias_bits)
+    (index,) = np.flatnonzero(units.sparse == skips)
     _, needs = logic_choices(units, c, device)[0]
     scaled = multiplier_arrays((units.pe, units.simd, units.levels), c)[0]
     bits = units.simd[index] * c.word_bits[index] * units.words[index]
