@@ -97,7 +97,7 @@ def print_layers(console: Console, own: Sequence[Case], counts: Sequence[Counts]
 
 
 def print_errors(console: Console, own: Sequence[Case], counts: Sequence[Counts]) -> None:
-    """Errors by quantity and kind of unit, and of their sums over a network."""
+    """Errors by quantity and kind of unit."""
     table = Table("unit", "quantity", "layers", "median", "mean", "worst")
     for kind in ("dense", "sparse"):
         for name in QUANTITIES:
