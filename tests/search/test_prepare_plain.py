@@ -80,7 +80,7 @@ def test_the_baseline_is_the_trained_network_with_its_normalization_folded(tmp_p
 def test_a_trial_of_it_is_evaluated_and_written(tmp_path: Path) -> None:
     context, folder = prepared(tmp_path)
     config = {name: tiny.choice(0.25, 6) for name in context.spec.search_space}
-    record = run(0, "", config, context, folder)
+    record = run(Task(0, "", config), context, folder)
     assert (record.state, record.reason) == ("complete", "")
     assert record.metrics["accuracy"] > 0
     assert (folder.trial(0) / "model.bin").stat().st_size == record.metrics["memory_bytes"]
