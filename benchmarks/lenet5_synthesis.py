@@ -3,11 +3,13 @@
 Needs yosys (`pip install -e ".[calibrate]"`; the first start takes a minute or two). The units are
 those that `tests/fpga/test_rtl_layers.py` simulates bit for bit: matrix-vector units with their
 weights, biases and kept inputs, no windows, requantizers and streams, which have no Verilog. The
-estimate is the shipped model's of the same units, nothing refitted.
+estimate is the shipped model's of the same units, nothing refitted. Names of layers as arguments
+synthesise these only.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from rich.console import Console
 from rich.table import Table
 
-from dse.errors import InputError
+from dse.errors import InputError, nearest
 from dse.fpga import LayerWorkload, describe
 from dse.fpga.arithmetic import UNIT_SCALE
 from dse.fpga.netlist import Counts
@@ -114,10 +116,16 @@ def print_errors(console: Console, own: Sequence[Case], counts: Sequence[Counts]
 
 def main() -> int:
     """Synthesise every layer and print it beside its estimate."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("layers", nargs="*", metavar="LAYER", help=f"of {', '.join(FOLDING)} (all)")
+    wanted = parser.parse_args().layers or list(FOLDING)
     console = Console(width=110, highlight=False)
     try:
+        for layer in wanted:
+            if layer not in FOLDING:
+                raise InputError(f"no layer {layer!r}{nearest(layer, list(FOLDING))}")
         program = yosys_program()
-        own = cases()
+        own = [one for one in cases() if one.layer in wanted]
         console.print(f"{len(own)} units, yosys {yosys_version(program)}, mapped, not placed")
         counts = list(synthesise([one.unit for one in own], program))
     except InputError as error:
