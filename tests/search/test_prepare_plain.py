@@ -17,7 +17,7 @@ from dse.models import build
 from dse.search import prepare
 from dse.study.folder import StudyFolder
 from dse.study.load import load_study, resolved
-from dse.trial import Context, run
+from dse.trial import Context, Task, run
 
 from . import tiny
 
