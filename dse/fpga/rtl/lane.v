@@ -29,13 +29,14 @@ module lane #(
     reg running, reading, adding, bank_read;
     reg first, first_read, first_add, last_read, last;
     reg signed [ACC-1:0] bias, bias_read;
+    reg [ACC+POINTER-1:0] current;
+    reg final_row;  // of the vector: `current` is row ROWS - 1
     reg [COLUMN+W-1:0] entry;
     reg [A-1:0] operand;
     reg [W-1:0] weight;
 
-    wire [ACC+POINTER-1:0] current = rows[row];
     wire at_row_end = pointer + 1 == current[POINTER-1:0];
-    wire at_end = at_row_end && row == ROWS - 1;
+    wire at_end = at_row_end && final_row;
     assign idle = !running || at_end;
     wire signed [W+A-1:0] product;
     multiplier #(.W(W), .A(A)) multiply (.weight(weight), .code(operand), .product(product));
@@ -44,13 +45,18 @@ module lane #(
         if (write) activations[{write_bank, write_column}] <= code;
         // address
         if (start) begin
-            running <= 1; pointer <= 0; row <= 0; first <= 1;
+            running <= 1; pointer <= 0; first <= 1;
         end else if (running) begin
             if (at_end) running <= 0;
             pointer <= pointer + 1;
             first <= at_row_end;
-            if (at_row_end) row <= row + 1;
         end
+        // `row` is the next one, 0 while the last one runs and when idle; `current` is ahead of its use
+        if (!running || at_row_end) begin
+            current <= rows[row];
+            final_row <= row == ROWS - 1;
+        end
+        if (start || running && at_row_end && !final_row) row <= row == ROWS - 1 ? 0 : row + 1;
         // non-zero
         entry <= entries[pointer];
         reading <= running; first_read <= first; last_read <= at_row_end;
@@ -63,7 +69,7 @@ module lane #(
         if (adding) acc <= (first_add ? bias : acc) + product;
         valid <= adding && last;
         if (reset) begin
-            running <= 0; reading <= 0; adding <= 0; valid <= 0;
+            running <= 0; row <= 0; reading <= 0; adding <= 0; valid <= 0;
         end
     end
 endmodule
