@@ -87,11 +87,8 @@ def evaluate(config: Config, context: Context, screen: Screen | None = None) -> 
     train.Diverged.
     """
     spec, data = context.spec, context.data
-    untrained = preview(config, context)
-    if untrained.reasons:
-        return untrained
-    if screen and untrained.metrics["memory_bytes"] >= screen.memory_bytes:
-        return replace(untrained, skipped=screen.reason)
+    if refused := _refused(config, context, screen):
+        return refused
 
     net = copy.deepcopy(context.baseline)
     generator = torch.Generator().manual_seed(_seed(spec.seed, config))
@@ -100,12 +97,31 @@ def evaluate(config: Config, context: Context, screen: Screen | None = None) -> 
     return _measure(network, context, correct / total)
 
 
+def _refused(config: Config, context: Context, screen: Screen | None) -> Outcome | None:
+    """The outcome of a config that is not worth training, else None.
+
+    First judged without the formats that take long to size, where others can hold it: more bytes
+    than it will have, at the same cost in hardware. What passes so passes anyway.
+    """
+    network, allowed = _untrained(config, context), context.spec.storage
+    for formats in (storage.quick(network, allowed), allowed):
+        outcome = _measure(network, context, formats=formats)
+        skip = screen is not None and outcome.metrics["memory_bytes"] >= screen.memory_bytes
+        if not outcome.reasons and not skip:
+            return None
+    return outcome if outcome.reasons or screen is None else replace(outcome, skipped=screen.reason)
+
+
 def preview(config: Config, context: Context) -> Outcome:
     """Memory, cost and broken constraints before any training; without accuracy."""
+    return _measure(_untrained(config, context), context)
+
+
+def _untrained(config: Config, context: Context) -> IntegerNetwork:
+    """The integer network of the pruned, not yet finetuned weights."""
     pruned, images = copy.deepcopy(context.baseline), context.data.train.images
     train.prune_at_once(pruned, config, context.data.train, context.spec.finetune.rule)
-    untrained = FakeQuantized(pruned, config, images[:PREVIEW_IMAGES])
-    return _measure(compact(untrained.to_integers()), context)
+    return compact(FakeQuantized(pruned, config, images[:PREVIEW_IMAGES]).to_integers())
 
 
 def compact(network: IntegerNetwork) -> IntegerNetwork:
@@ -113,9 +129,17 @@ def compact(network: IntegerNetwork) -> IntegerNetwork:
     return shrink(simplify(network))
 
 
-def _measure(network: IntegerNetwork, context: Context, accuracy: float | None = None) -> Outcome:
-    """Memory, cost and broken constraints of an integer network; trained if it has an accuracy."""
-    packed = storage.pack(network, context.spec.storage)
+def _measure(
+    network: IntegerNetwork,
+    context: Context,
+    accuracy: float | None = None,
+    formats: tuple[str, ...] = (),
+) -> Outcome:
+    """Memory, cost and broken constraints of an integer network; trained if it has an accuracy.
+
+    Packed in the study's formats unless others are given.
+    """
+    packed = storage.pack(network, formats or context.spec.storage)
     workload, template = fpga.describe(network, packed.stored, packed.sizes), context.spec.template
     target = context.spec.target_fps
     cost = fpga.estimate(workload, context.device, template=template, target_fps=target)

@@ -16,7 +16,16 @@ from dse import storage, train
 from dse.config import Config
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.spec import Constraint
-from dse.trial import Context, Task, evaluate, run, score_on_test, violation
+from dse.trial import (
+    Context,
+    Screen,
+    Task,
+    evaluate,
+    preview,
+    run,
+    score_on_test,
+    violation,
+)
 
 METRICS = (
     "accuracy memory_bytes compression lut ff dsp bram18 latency_s fps bytes_per_inference fits"
@@ -185,6 +194,30 @@ def test_a_config_that_breaks_a_constraint_is_refused_before_training(
     assert re.fullmatch(reason, record.reason)
     assert "accuracy" not in record.metrics
     assert {path.name for path in folder.trial(0).iterdir()} == {"result.json", "timing.json"}
+
+
+def test_what_the_slow_formats_save_counts_before_a_config_is_refused(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bound between the memory with and without them is kept; one byte less refuses, exactly."""
+    exact = preview(config(0.5, 8), context).metrics
+    quick = replace(context.spec, storage=("dense", "bitmap", "csr", "runlength"))
+    rough = preview(config(0.5, 8), replace(context, spec=quick)).metrics
+    assert exact["memory_bytes"] < rough["memory_bytes"]
+    assert {name for name in exact if exact[name] != rough[name]} == {"memory_bytes", "compression"}
+
+    fits = Constraint("memory_bytes", "<=", exact["memory_bytes"])
+    assert "accuracy" in evaluate(config(0.5, 8), constrained(context, fits)).metrics
+    below = Constraint("memory_bytes", "<=", exact["memory_bytes"] - 1)
+    monkeypatch.setattr(train, "finetune", lambda *_: pytest.fail("it was trained"))
+    assert evaluate(config(0.5, 8), constrained(context, below)).metrics == exact
+    skipped = evaluate(config(0.5, 8), context, Screen(exact["memory_bytes"], "beaten"))
+    assert (skipped.skipped, skipped.metrics) == ("beaten", exact)
+
+
+def test_a_config_smaller_than_its_rival_is_not_skipped(context: Context) -> None:
+    size = preview(config(0.5, 8), context).metrics["memory_bytes"]
+    assert not evaluate(config(0.5, 8), context, Screen(size + 1, "beaten")).skipped
 
 
 def test_every_broken_constraint_is_a_reason(context: Context) -> None:

@@ -2,7 +2,7 @@
 
 from dse.storage.checkpoint import save_quan_model, save_sparse_model
 from dse.storage.model_manifest import load, manifest
-from dse.storage.packed import PackedLayer, PackedModel, pack
+from dse.storage.packed import PackedLayer, PackedModel, pack, quick
 from dse.storage.saved import read_saved
 from dse.storage.yaml_network import load_network
 from dse.storage.yaml_read import LayerFile, ModelFile, load_model
@@ -20,6 +20,7 @@ __all__ = [
     "load_state",
     "manifest",
     "pack",
+    "quick",
     "read_saved",
     "save_quan_model",
     "save_sparse_model",

@@ -8,16 +8,19 @@ the estimator of Krichevsky and Trofimov 1981, and never less than 1 / 1024 of i
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import lru_cache
+from itertools import chain, repeat
 
 import numpy as np
 
+from dse.integer.grid import IntArray
 from dse.storage.bits import BitReader, Bits
 
 QUARTER, HALF, TOP = 1 << 14, 1 << 15, (1 << 16) - 1
 CHANCE_BITS = 16
 SURE = 1 << 5
 """Chances stay this far from 0 and 1, of 2^16: no decision is impossible."""
+EVEN, NEVER, ALWAYS = 1 << (CHANCE_BITS - 1), SURE, (1 << CHANCE_BITS) - SURE
 SHARES = tuple(round((1 << CHANCE_BITS) / max(2, n + 1.5)) for n in range(1023))
 """How far a chance moves after n decisions, of 2^16."""
 
@@ -26,48 +29,78 @@ class _Chances:
     """The chance of a one by context, and how often each was met."""
 
     def __init__(self, contexts: int) -> None:
-        self.ones = [1 << (CHANCE_BITS - 1)] * contexts
+        self.ones = [EVEN] * contexts
         self._met = [0] * contexts
 
     def learn(self, context: int, bit: int) -> None:
         chance, met = self.ones[context], self._met[context]
-        target = (1 << CHANCE_BITS) - SURE if bit else SURE
+        target = ALWAYS if bit else NEVER
         self.ones[context] = chance + ((target - chance) * SHARES[met] >> CHANCE_BITS)
         if met < len(SHARES) - 1:
             self._met[context] = met + 1
 
 
-def _split(low: int, high: int, chance: int) -> int:
-    """Last value that stands for a one between `low` and `high`."""
-    return low + ((high - low) * (chance >> 4) >> 12)
+@lru_cache(maxsize=8)  # a layer is sized, then packed
+def encode(decisions: bytes, contexts: bytes) -> Bits:
+    """Bits of `decisions` (0 or 1), each with the number of its context; none for none.
 
-
-def encode(decisions: Sequence[int], contexts: Sequence[int]) -> Bits:
-    """Bits of `decisions` (0 or 1), each with the number of its context; none for none."""
+    Written out, since this loop is most of what packing takes: calls would double its time.
+    """
     if not decisions:
         return np.empty(0, dtype=np.uint8)
-    chances, out = _Chances(max(contexts) + 1), bytearray()
-    low, high, pending = 0, TOP, 0
-    for bit, context in zip(decisions, contexts, strict=True):
-        split = _split(low, high, chances.ones[context])
+    known: list[int] = []  # bits as they become known, each with those that follow from it
+    low, width, pending = 0, TOP, 0
+    for bit, chance in zip(decisions, _chances_of_all(decisions, contexts), strict=True):
+        ones = width * chance >> 12
         if bit:
-            high = split
+            width = ones
         else:
-            low = split + 1
-        chances.learn(context, bit)
-        while high < HALF or low >= HALF or (low >= QUARTER and high < HALF + QUARTER):
-            if high < HALF or low >= HALF:
-                known = int(low >= HALF)
-                out.append(known)
-                out.extend(bytes([1 - known]) * pending)
-                base, pending = known * HALF, 0
-            else:  # the ends straddle the middle: the next known bit tells this one too
-                base, pending = QUARTER, pending + 1
-            low, high = (low - base) << 1, (high - base) << 1 | 1
-    known = int(low >= QUARTER)
-    out.append(known)
-    out.extend(bytes([1 - known]) * (pending + 1))
-    return np.frombuffer(bytes(out), dtype=np.uint8)
+            low += ones + 1
+            width -= ones + 1
+        while width < HALF:
+            if low >= HALF:
+                known.append(pending << 1 | 1)
+                low, pending = (low - HALF) << 1, 0
+            elif low + width < HALF:
+                known.append(pending << 1)
+                low, pending = low << 1, 0
+            elif low >= QUARTER and low + width < HALF + QUARTER:
+                # the ends straddle the middle: the next known bit tells this one too
+                low, pending = (low - QUARTER) << 1, pending + 1
+            else:
+                break
+            width = width << 1 | 1
+    known.append((pending + 1) << 1 | (low >= QUARTER))
+    return _spelled_out(np.array(known))
+
+
+def _spelled_out(known: IntArray) -> Bits:
+    """Bits of entries: the last bit of each, then as many of its opposite as the rest says."""
+    first, lengths = (known & 1).astype(np.uint8), 1 + (known >> 1)
+    bits = np.repeat(1 - first, lengths)
+    bits[np.cumsum(lengths) - lengths] = first
+    bits.flags.writeable = False
+    return bits
+
+
+def _chances_of_all(decisions: bytes, contexts: bytes) -> list[int]:
+    """The chance of a one before each decision, of 2^12: it depends on its own context alone."""
+    bits, context_of = (np.frombuffer(part, dtype=np.uint8) for part in (decisions, contexts))
+    found = np.empty(len(bits), dtype=np.int64)
+    for context in np.unique(context_of):
+        here = np.flatnonzero(context_of == context)
+        found[here] = _chances_of_one(bits[here].tobytes())
+    chances: list[int] = (found >> 4).tolist()
+    return chances
+
+
+def _chances_of_one(bits: bytes) -> list[int]:
+    """The chance of a one, of 2^16, before each decision of one context."""
+    chance, found = EVEN, []
+    for bit, share in zip(bits, chain(SHARES, repeat(SHARES[-1])), strict=False):
+        found.append(chance)
+        chance += ((ALWAYS if bit else NEVER) - chance) * share >> CHANCE_BITS
+    return found
 
 
 class Decoder:
@@ -86,7 +119,7 @@ class Decoder:
     def decide(self, context: int) -> int:
         """The next decision."""
         low, high = self._low, self._high
-        split = _split(low, high, self._chances.ones[context])
+        split = low + ((high - low) * (self._chances.ones[context] >> 4) >> 12)
         bit = int(self._code <= split)
         if bit:
             high = split

@@ -127,6 +127,13 @@ def pack(network: IntegerNetwork, formats: Sequence[str]) -> PackedModel:
     return PackedModel(_PREFIX + checksum + stream, tuple(layers), stream_bits)
 
 
+def quick(network: IntegerNetwork, formats: Sequence[str]) -> tuple[str, ...]:
+    """Those of `formats` that take no time to size; all, where these cannot hold every layer."""
+    known = {name: module for name, module in select(formats).items() if module.QUICK}
+    fits = all(any(m.supports(layer.weights) for m in known.values()) for layer in network.layers)
+    return tuple(known) if fits else tuple(formats)
+
+
 def smallest_format(layer_sizes: Mapping[str, int]) -> str:
     """The format with the fewest bits; the first one of equals."""
     return min(layer_sizes, key=lambda name: layer_sizes[name])

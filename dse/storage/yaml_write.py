@@ -31,7 +31,7 @@ Array = npt.NDArray[Any]
 # repr writes 1e-05, which YAML 1.1 reads as text: its floats need a point. Only a mantissa of one
 # digit is ever written without one.
 _POINTLESS = re.compile(r"(?<![\d.])(\d)e")
-_LINE = re.compile(r"(.{96}[^ ]*) ")
+_LINE = re.compile(r"(.{96}[^ ]*|.+)(?: |$)")
 
 
 def write_yaml_models(network: IntegerNetwork, folder: Path) -> tuple[Path, ...]:
@@ -193,14 +193,35 @@ def _compressed(dense: Array, background: Array, by_column: bool) -> _Sparse:
 
 def _flow(array: Array) -> str:
     """A number or nested flow lists, wrapped; floats so that YAML 1.1 reads them as floats."""
-    values = array.tolist()
     if array.dtype.kind == "b":
-        text = json.dumps(values)
-    elif array.dtype.kind == "f":
-        text = _real(repr(values))
+        text = json.dumps(array.tolist())
+    elif array.size:
+        text = _nested(_tokens(array.reshape(-1)), array.shape)
     else:
-        text = repr(values)
+        text = repr(array.tolist())
     return _wrapped(text)
+
+
+def _tokens(values: Array) -> list[str]:
+    """Every number's text. There are few different ones, so each is written once."""
+    if values.dtype.kind != "f":
+        keys = values.tolist()
+        text_of = {key: str(key) for key in set(keys)}
+    else:
+        bits = np.ascontiguousarray(values).view(f"i{values.itemsize}")  # tells -0.0 from 0.0
+        keys = bits.tolist()
+        different = np.array(list(set(keys)), dtype=bits.dtype)
+        texts = _real(repr(different.view(values.dtype).tolist())[1:-1]).split(", ")
+        text_of = dict(zip(different.tolist(), texts, strict=True))
+    return list(map(text_of.__getitem__, keys))
+
+
+def _nested(tokens: list[str], shape: tuple[int, ...]) -> str:
+    """Flow lists of `tokens`, one level for each of the axes."""
+    for size in reversed(shape):
+        starts = range(0, len(tokens), size)
+        tokens = [f"[{', '.join(tokens[start : start + size])}]" for start in starts]
+    return tokens[0]
 
 
 def _real(text: str) -> str:
@@ -208,7 +229,7 @@ def _real(text: str) -> str:
 
 
 def _wrapped(text: str) -> str:
-    return _LINE.sub(r"\1\n      ", text)
+    return "\n      ".join(_LINE.findall(text))
 
 
 def _flow_value(value: Any) -> str:

@@ -22,7 +22,7 @@ from dse.integer import (
     Requantizer,
 )
 from dse.storage import formats
-from dse.storage.packed import pack, unpack
+from dse.storage.packed import pack, quick, unpack
 
 from .strategies import lenet5, networks, random_network
 
@@ -220,3 +220,19 @@ def test_overhead_of_a_lenet5_stays_small(bits: int, most: int) -> None:
     print(f"\n{bits} bits, random 90 % mask: {packed.memory_bytes} bytes, bits {dict(parts)}")
     assert packed.memory_bytes <= most
     assert parts["header"] + parts["requantization"] <= 8 * 80
+
+
+def test_quick_formats_are_those_without_a_loop_over_the_weights() -> None:
+    assert set(quick(lenet5(4, 0.5), AUTO)) == set(AUTO) - {"arithmetic"}
+
+
+def test_where_the_quick_formats_cannot_hold_a_layer_all_are_needed() -> None:
+    """Absent mid-rise weights cannot be dense: only the arithmetic code is left."""
+    values = np.array([[1, 0, -1]], dtype=np.int32)
+    weights = IntegerWeights(values, 1, 0, np.ones(1), mid_rise=True)
+    layer = Layer("fc", "input", weights, np.array([1], dtype=np.int64), None)
+    network = IntegerNetwork((3,), ActivationGrid(2, 1.0, 1), (layer,))
+    both = ("dense", "arithmetic")
+    assert quick(network, both) == both
+    assert quick(network, ("dense", "csr", "arithmetic")) == ("dense", "csr")
+    assert quick(network, ("arithmetic",)) == ("arithmetic",)

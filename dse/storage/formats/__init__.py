@@ -24,11 +24,13 @@ class Format(Protocol):
     - `IDENTIFIER`: number of the format in packed models, 0..15; also the registry's order.
     - `COUNTED`: whether decoding needs `Encoded.count` from the layer's header.
     - `PARAMETER_BITS`: width of `Encoded.parameter` in the layer's header; 0 without one.
+    - `QUICK`: whether sizing a layer takes array operations alone, no loop over its weights.
     """
 
     IDENTIFIER: int
     COUNTED: bool
     PARAMETER_BITS: int
+    QUICK: bool
 
     def supports(self, weights: IntegerWeights) -> bool:
         """Whether the format can represent `weights`."""

@@ -22,6 +22,7 @@ from dse.storage.layout import Layout
 IDENTIFIER = 7
 COUNTED = True
 PARAMETER_BITS = 0
+QUICK = False
 
 NEIGHBOURS = 3
 """Contexts of a position: none, one or both of its neighbours are present."""
@@ -55,9 +56,9 @@ def encode(weights: IntegerWeights) -> Encoded:
     codes = layout.codes(weights.values.reshape(-1)[positions])
     coded = positions[-1] + 1
     bits, nodes = _code_decisions(codes, layout.bits)
-    decisions = np.concatenate([present.reshape(-1)[:coded], bits])
-    contexts = np.concatenate([_neighbours(present)[:coded], NEIGHBOURS + nodes])
-    packed = encode_decisions(decisions.astype(int).tolist(), contexts.tolist())
+    decisions = np.concatenate([present.reshape(-1)[:coded], bits]).astype(np.uint8)
+    contexts = np.concatenate([_neighbours(present)[:coded], NEIGHBOURS + nodes]).astype(np.uint8)
+    packed = encode_decisions(decisions.tobytes(), contexts.tobytes())
     return Encoded(np.concatenate([packed, _lower_bits(codes, layout.bits)]), len(positions))
 
 

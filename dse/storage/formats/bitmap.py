@@ -13,6 +13,7 @@ from dse.storage.layout import Layout
 IDENTIFIER = 4
 COUNTED = False
 PARAMETER_BITS = 0
+QUICK = True
 
 
 def supports(weights: IntegerWeights) -> bool:

@@ -13,6 +13,7 @@ from dse.storage.layout import Layout
 IDENTIFIER = 3
 COUNTED = True
 PARAMETER_BITS = 0
+QUICK = True
 
 
 def supports(weights: IntegerWeights) -> bool:

@@ -19,6 +19,7 @@ from dse.storage.layout import Layout, gaps_of
 IDENTIFIER = 6
 COUNTED = True
 PARAMETER_BITS = 4
+QUICK = True
 
 
 def supports(weights: IntegerWeights) -> bool:

@@ -19,6 +19,7 @@ from dse.storage.layout import Layout, gaps_of
 IDENTIFIER = 5
 COUNTED = True
 PARAMETER_BITS = 3
+QUICK = True
 
 GAP_BITS = range(1, 9)
 """Choices of r; the header holds r - 1."""
