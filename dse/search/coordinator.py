@@ -125,9 +125,10 @@ def _run(
             while queue and _may_begin(queue[0], running.values(), attempts, spec.workers):
                 task = queue.popleft()
                 running[_submit(get_executor, task, spec, folder, attempts)] = task
-            if not running:
+            more = dialogue.step()  # while the workers work
+            if not (running or more):
                 return
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            for future in wait(running, 0 if more else None, FIRST_COMPLETED).done:
                 task = running.pop(future)
                 record = _result(future, task, folder, attempts)
                 if record is None:
@@ -135,7 +136,7 @@ def _run(
                     continue
                 attempts.end(task.number)
                 finished[record.number] = record
-                dialogue.tell(record)
+                dialogue.take(record)
                 progress.trials(list(finished.values()), dialogue.total)
 
 

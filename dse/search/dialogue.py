@@ -11,7 +11,7 @@ from functools import partial
 import optuna
 from optuna.trial import TrialState
 
-from dse.search import sampler
+from dse.search import journal, sampler
 from dse.search.advice import Advice
 from dse.study.folder import TrialRecord
 from dse.study.spec import Constraint, StudySpec
@@ -58,27 +58,31 @@ class Dialogue:
         for frozen in trials:  # being evaluated when an earlier run ended: same number, same config
             if not frozen.state.is_finished() and self._in_budget(frozen.number):
                 self._suggest(frozen.number, partial(optuna.Trial, study, frozen._trial_id))
-        self._ask()
 
     @property
     def total(self) -> int | None:
         """How many trials the study will have, None when only time limits it."""
         return self._advice.total
 
-    def tell(self, record: TrialRecord) -> None:
-        """Take a result; tell it and those waiting for it, asking anew after each."""
+    def take(self, record: TrialRecord) -> None:
+        """Take a result; `step` tells it when those before it are told."""
         self._results[record.number] = self._records[record.number] = record
-        while self._told in self._results:
-            self._tell(self._results.pop(self._told))
-            self._told += 1
-            self._ask()
 
-    def _ask(self) -> None:
-        while time.monotonic() < self.deadline:
-            number = len(self._study.get_trials(deepcopy=False))
-            if not self._in_budget(number) or number >= self._told + self._lag:
-                return
+    def step(self) -> bool:
+        """Ask for one more trial, or tell a result that was taken; False when there is neither.
+
+        One at a time, so that in between free workers can be given what is in `queue`.
+        """
+        number = len(self._study.get_trials(deepcopy=False))
+        due = self._in_budget(number) and number < self._told + self._lag
+        if due and time.monotonic() < self.deadline:
             self._suggest(number, self._study.ask)
+            return True
+        if self._told not in self._results:
+            return False
+        self._tell(self._results.pop(self._told))
+        self._told += 1
+        return True
 
     def _in_budget(self, number: int) -> bool:
         return self.total is None or number < self.total
@@ -94,9 +98,10 @@ class Dialogue:
         if guess is not None:
             chosen = sampler.fixed_to(guess.config, self.spec.search_space, chosen)
         self._study.sampler = chosen
-        trial = ask()
-        assert trial.number == number
-        config = sampler.suggest(trial, self.spec.search_space)
+        with journal.in_one_write(self._study):
+            trial = ask()
+            assert trial.number == number
+            config = sampler.suggest(trial, self.spec.search_space)
         self._asked[number], self._configs[number] = trial, config
         origin = self.spec.sampler.name if guess is None else guess.origin
         screen = self._advice.screen(number, config, results)
@@ -104,13 +109,14 @@ class Dialogue:
 
     def _tell(self, record: TrialRecord) -> None:
         trial = self._asked.pop(record.number)
-        for key, value in constraint_values(record, self.spec.constraints).items():
-            if key not in trial.constraints:  # killed between this and the tell
-                trial.set_constraint(key, value)
         values = None  # never invented ones
         if record.state == "complete":
             values = objective_values(record, self.spec.objectives)
-        self._study.tell(trial, values, STATES[record.state])
+        with journal.in_one_write(self._study):
+            for key, value in constraint_values(record, self.spec.constraints).items():
+                if key not in trial.constraints:  # killed between this and the tell
+                    trial.set_constraint(key, value)
+            self._study.tell(trial, values, STATES[record.state])
 
 
 def constraint_values(record: TrialRecord, constraints: Sequence[Constraint]) -> dict[str, float]:

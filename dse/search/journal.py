@@ -9,35 +9,84 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
+from optuna.storages.journal import BaseJournalBackend
 from optuna.storages.journal._storage import JournalOperation
 
 from dse.errors import InputError
 from dse.study.spec import Direction
 
 
-class _FlockLock(JournalFileOpenLock):
-    """A lock the kernel releases when its holder dies; Optuna's own stay behind for 30 s."""
+class _OneWriteBackend(BaseJournalBackend):
+    """Optuna's journal file, except that what belongs together is one write.
+
+    Optuna's own backend waits for the disk after every parameter: 68 ms a trial of 15, 1.4 s of
+    300, measured on a busy disk where one write takes 4 ms. Its lock outlives a killed holder for
+    30 s; the kernel releases this one.
+    """
 
     def __init__(self, path: Path) -> None:
-        """Lock by the file at `path`, made when missing."""
-        super().__init__(str(path))
-        self._path = path
-        self._descriptor = -1
+        """Append to the file at `path`, made when missing; `together` holds writes back."""
+        path.touch()
+        self._path, self._end = path, 0
+        self._unread: list[dict[str, Any]] = []
+        self._unwritten: list[dict[str, Any]] = []
+        self.together = False
 
-    def acquire(self) -> bool:
-        """Wait for the lock."""
-        self._descriptor = os.open(self._path, os.O_CREAT | os.O_RDWR, 0o644)
-        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-        return True
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Write operations, or keep them until `flush`."""
+        self._unwritten += logs
+        self._unread += logs
+        if not self.together:
+            self.flush()
 
-    def release(self) -> None:
-        """Give the lock back."""
-        os.close(self._descriptor)
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """What was not read before: Optuna asks for every operation once."""
+        if not self.together:
+            self._read_on()
+        unread, self._unread = self._unread, []
+        return iter(unread)
+
+    def flush(self) -> None:
+        """Write what was kept, whole lines at once."""
+        lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in self._unwritten]
+        content = "".join(lines).encode()
+        with self._path.open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            self._read_on()
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        self._end += len(content)
+        self._unwritten.clear()
+
+    def _read_on(self) -> None:
+        """Read what others have appended, an optuna-dashboard for example."""
+        with self._path.open("rb") as file:
+            file.seek(self._end)
+            found = file.read()
+        whole = found[: found.rfind(b"\n") + 1]
+        self._unread += [json.loads(line) for line in whole.splitlines()]
+        self._end += len(whole)
+
+
+@contextmanager
+def in_one_write(study: optuna.Study) -> Iterator[None]:
+    """What the block does to the study reaches the disk together, or not at all when it fails."""
+    storage = study._storage
+    backend = storage._backend if isinstance(storage, JournalStorage) else None
+    if not isinstance(backend, _OneWriteBackend):  # kept in memory
+        yield
+        return
+    backend.together = True
+    try:
+        yield
+        backend.flush()
+    finally:
+        backend.together = False
 
 
 def open_journal(path: Path, directions: Mapping[str, Direction], dimensions: int) -> optuna.Study:
@@ -49,11 +98,9 @@ def open_journal(path: Path, directions: Mapping[str, Direction], dimensions: in
     """
     if path.exists():
         _cut_half_written(path, dimensions)
-    lock = _FlockLock(path.with_suffix(".journal-lock"))
-    storage = JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
     study = optuna.create_study(
         study_name="dse",
-        storage=storage,
+        storage=JournalStorage(_OneWriteBackend(path)),
         directions=list(directions.values()),
         load_if_exists=True,
     )

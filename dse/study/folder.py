@@ -25,7 +25,6 @@ SCRAP = re.compile(r"\..+-[0-9a-f]{32}")
 OURS = (
     "study.yml",
     "study.journal",
-    "study.journal-lock",
     "study.lock",
     "baseline.pt",
     "baseline.pt.part",

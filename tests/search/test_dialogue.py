@@ -51,7 +51,16 @@ def dialogue(
     before: Sequence[TrialRecord] = (),
 ) -> Dialogue:
     advice = Advice(spec, [Guess(GUESS, "guess")], MEASURED)
-    return Dialogue(spec, study, advice, before, deadline)
+    return settled(Dialogue(spec, study, advice, before, deadline))
+
+
+def settled(talk: Dialogue, *records: TrialRecord) -> Dialogue:
+    """After it was given the records, told them and asked as far ahead as it may."""
+    for record in records:
+        talk.take(record)
+    while talk.step():
+        pass
+    return talk
 
 
 GUESS = {"conv": LayerConfig(0.5, 8, 8), "fc": LayerConfig(0.5, 8, 8)}
@@ -95,7 +104,7 @@ def searched(
             running.append(talk.queue.popleft())
             assert running[-1].number not in asked
             asked[running[-1].number] = running[-1]
-        talk.tell(result(running.pop(choose(len(running)))))
+        settled(talk, result(running.pop(choose(len(running)))))
     return asked
 
 
@@ -129,7 +138,7 @@ def test_a_study_resumed_after_any_trial_asks_for_the_same_tasks(
         for task in [talk.queue.popleft() for _ in range(min(2, len(talk.queue)))][::-1]:
             asked[task.number] = task
             before.append(result(task))
-            talk.tell(before[-1])
+            settled(talk, before[-1])
     asked |= searched(dialogue(spec, study, before=before))
     assert asked == calm
 
@@ -141,6 +150,24 @@ def test_the_first_trial_is_the_first_guess(spec: StudySpec) -> None:
 
 def test_trials_after_the_guesses_come_from_the_sampler(spec: StudySpec) -> None:
     assert {task.origin for task in islice(dialogue(spec, new_study()).queue, 1, None)} == {"tpe"}
+
+
+def test_one_step_is_one_ask_or_one_tell(spec: StudySpec) -> None:
+    """So that a worker that gets free waits for one ask at most."""
+    study = new_study()
+    talk = Dialogue(spec, study, Advice(spec, [], {}), [], math.inf)
+    assert not talk.queue
+    for asked in range(1, LAG + 1):
+        assert talk.step()
+        assert len(study.trials) == asked
+    assert not talk.step()  # nothing until a result comes
+    talk.take(result(talk.queue[0]))
+    assert talk.step()
+    states = [trial.state.is_finished() for trial in study.trials]
+    assert states == [True] + [False] * (LAG - 1)
+    assert talk.step()
+    assert len(study.trials) == LAG + 1
+    assert not talk.step()
 
 
 def test_at_most_the_lag_is_asked_ahead(spec: StudySpec) -> None:
@@ -178,7 +205,7 @@ def test_how_a_trial_ended_is_told_to_optuna(spec: StudySpec, state: str, told: 
     talk = dialogue(spec, study)
     task = talk.queue[0]
     metrics = {"memory_bytes": 3000.0} | ({"accuracy": 0.5} if state == "complete" else {})
-    talk.tell(TrialRecord(task.number, state, "why", "", task.config, metrics))
+    settled(talk, TrialRecord(task.number, state, "why", "", task.config, metrics))
     assert study.trials[0].state == told
 
 
@@ -186,8 +213,11 @@ def test_the_constraint_value_is_told_with_a_refused_trial(spec: StudySpec) -> N
     study = new_study()
     talk = dialogue(spec, study)
     task = talk.queue[0]
-    talk.tell(
-        TrialRecord(task.number, "infeasible", "too big", "", task.config, {"memory_bytes": 3000.0})
+    settled(
+        talk,
+        TrialRecord(
+            task.number, "infeasible", "too big", "", task.config, {"memory_bytes": 3000.0}
+        ),
     )
     assert study.trials[0].constraints == {"0.memory_bytes": pytest.approx(0.5)}
     assert study.trials[0].values is None
@@ -200,7 +230,7 @@ def test_a_trial_killed_between_constraint_and_tell_is_told_without_complaint(
     first = dialogue(spec, study)
     first._asked[0].set_constraint("0.memory_bytes", 0.5)
     task = dialogue(spec, study).queue[0]
-    dialogue(spec, study).tell(TrialRecord(task.number, "failed", "", "", task.config))
+    settled(dialogue(spec, study), TrialRecord(task.number, "failed", "", "", task.config))
     assert not [str(warning.message) for warning in recwarn if "constraint" in str(warning.message)]
 
 
@@ -209,7 +239,7 @@ def test_optuna_sees_costs_as_logarithms(spec: StudySpec) -> None:
     talk = dialogue(spec, study)
     task = talk.queue[0]
     metrics = {"memory_bytes": 100.0, "accuracy": 0.75}
-    talk.tell(TrialRecord(task.number, "complete", "", "", task.config, metrics))
+    settled(talk, TrialRecord(task.number, "complete", "", "", task.config, metrics))
     assert study.trials[0].values == [0.75, pytest.approx(2.0)]
 
 

@@ -80,9 +80,51 @@ def test_a_damaged_journal_is_the_users_to_delete(path: Path) -> None:
         opened(path)
 
 
-def test_a_lock_left_by_a_killed_process_does_not_block(path: Path) -> None:
-    path.with_suffix(".journal-lock").touch()
-    assert len(opened(path).trials) == 2
+def test_a_trial_is_asked_and_told_in_one_write_each(path: Path) -> None:
+    study = opened(path)
+    before = path.read_bytes()
+    with journal.in_one_write(study):
+        ask(study)
+        assert path.read_bytes() == before
+    asked = path.read_bytes()
+    assert asked.startswith(before)
+    assert asked.count(b"\n") == before.count(b"\n") + 1 + sampler.dimensions(SPACE)
+    with journal.in_one_write(study):
+        study.tell(2, [0.25, 4.0])
+        assert path.read_bytes() == asked
+    assert opened(path).trials == study.trials
+    assert opened(path).trials[2].values == [0.25, 4.0]
+
+
+def test_what_fails_half_way_leaves_the_journal_as_it_was(path: Path) -> None:
+    study = opened(path)
+    before = path.read_bytes()
+
+    def interrupted() -> None:
+        with journal.in_one_write(study):
+            ask(study)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert path.read_bytes() == before
+
+
+def test_the_journal_is_what_optunas_own_storage_reads(path: Path) -> None:
+    backend = optuna.storages.journal.JournalFileBackend(str(path))
+    theirs = optuna.load_study(study_name="dse", storage=optuna.storages.JournalStorage(backend))
+    assert theirs.trials == opened(path).trials
+
+
+def test_what_others_append_meanwhile_is_kept_and_read(path: Path) -> None:
+    """As the notes of a user of optuna-dashboard are."""
+    ours, theirs = opened(path), opened(path)
+    with journal.in_one_write(ours):
+        third = ask(ours)
+        theirs.set_user_attr("note", "theirs")
+    assert ours.user_attrs == {"note": "theirs"}
+    assert [study.trials[2].params for study in (ours, theirs, opened(path))] == [third] * 3
+    assert ours.trials == opened(path).trials
 
 
 def test_a_second_coordinator_is_refused(tmp_path: Path) -> None:
