@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Mapping
 from functools import cache
+from math import ceil
 from pathlib import Path
 
 from dse.fpga.memory import ceil_div
@@ -17,6 +18,10 @@ the table unit_luts (yosys 0.70, xc7)."""
 
 ACCUMULATOR_LUT = 1.5
 """LUTs per bit of an accumulator: the adder, and a choice between bias and sum, two bits a LUT."""
+
+LANE_ACCUMULATOR_LUT = 1
+"""The same in a lane that adds one product a cycle: bias or sum, and the product, are four inputs
+of the LUT in front of the carry chain (`rtl/lane.v`, yosys 0.70, xc7)."""
 
 HANDSHAKE_LUT, HANDSHAKE_FF = 8, 5
 """Valid, ready and the flags of first and last step in a matrix-vector unit (`rtl/matvec.v`)."""
@@ -134,6 +139,11 @@ def mac_lut(weight_bits: int, activation_bits: int, accumulator_bits: int) -> in
     if min(weight_bits, activation_bits) == 1:
         shared = int(ceil_div(max(weight_bits, activation_bits), 2))
     return multiplier_formula(weight_bits, activation_bits) + accumulator_bits - shared
+
+
+def accumulator_lut(bits: int, skips: bool) -> int:
+    """LUTs of an accumulator, in a lane that `skips` zeros or behind the tree of a dense unit."""
+    return ceil((LANE_ACCUMULATOR_LUT if skips else ACCUMULATOR_LUT) * bits)
 
 
 def products_per_dsp(weight_bits: int, activation_bits: int, ports: tuple[int, int]) -> int:

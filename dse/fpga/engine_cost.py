@@ -56,6 +56,7 @@ class EngineCost:
             dsps=arithmetic.dsps_per_product(weight, code, ports),
             per_dsp=arithmetic.products_per_dsp(weight, code, ports),
             accumulator_bits=self.sum_bits,
+            accumulator_lut=arithmetic.accumulator_lut(self.sum_bits, skips=False),
         )
 
     @property

@@ -84,6 +84,30 @@ def lut_rom(width: Array, depth: Array, device: Device) -> Array:
     return luts
 
 
+def constant_luts(width: Array, depth: Array, device: Device) -> Array:
+    """LUTs of constants that are read by address: a LUT6 holds two bits of up to 32 words."""
+    halves = 2 if device.lut_inputs == 6 else 1
+    luts: Array = np.ceil(lut_rom(width, depth, device) / np.where(depth <= SHORT, halves, 1))
+    return luts
+
+
+def distinct_bits(count: Array, depth: Array, ones: Any = 0.5) -> Array:
+    """How many of `count` bits of constant words differ from each other and from 0 and 1, if each
+    is one with probability `ones` in each of `depth` words, as in synthesis no other bit takes a
+    LUT or a register.
+
+    There are 2^depth - 2 such bits at most. Of those that are one in a single word, `depth` at
+    most; that more of the others are equal is neglected.
+    """
+    zeros = 1 - ones
+    single = ones * zeros ** (depth - 1)
+    several = count * (1 - zeros**depth - depth * single - ones**depth)
+    alone = depth * (1 - (1 - single) ** count)
+    most = np.exp2(np.minimum(depth, 60)) - 2
+    found: Array = np.minimum(np.maximum(several, 0) + alone, most)
+    return found
+
+
 def lut_ram(width: Array, depth: Array, device: Device) -> Array:
     """LUTs for writable memories with a read port of their own; 0 where `depth` is 0."""
     if 1 << device.lut_inputs < LONG:

@@ -12,6 +12,7 @@ from dse.fpga.memory import Array
 from dse.fpga.unit import (
     MULTIPLIERS,
     WEIGHT_MEMORIES,
+    constant_rows,
     gather,
     logic_choices,
     memory_choices,
@@ -62,7 +63,10 @@ def build_options(network: NetworkWorkload, device: Device, folding: Folding | N
     needs = np.array([needs for _, needs in logic])
     takes = np.array([takes for _, takes in memories])
     forks = fork_resources(network, units.layer, units.pe)
-    resources = np.ceil(needs[multiplier, unit] + takes[memory, unit] + forks[unit])
+    resources = needs[multiplier, unit] + takes[memory, unit] + forks[unit]
+    in_luts = (multiplier == 0) & (memory == 0)
+    resources[in_luts, 0] -= constant_rows(units, rows)[unit[in_luts]]
+    resources = np.ceil(resources)
     starts = np.searchsorted(unit, bounds)
     cycles = units.cycles[unit]
     return Options(units, unit, multiplier, memory, cycles, resources, starts, rows.word_bits)

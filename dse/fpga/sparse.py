@@ -18,9 +18,13 @@ ROW_FORMATS = ("coo", "csr", "bitmap", "runlength")
 """Storage formats that a lane can read row by row with a decoder that was measured. CSC is stored
 by column and Rice codes have no measured decoder: their layers compute dense."""
 
-LANE_CONTROL_LUT = 4
-"""LUTs of a lane beside decoder, offset adder and copy (weight address, end of row): fitted to the
-sparse units of the table unit_luts (yosys 0.70, xc7)."""
+LANE_LUT, SHARED_LUT = 5, 8
+"""LUTs of a lane beside its counters, comparator, tables and arithmetic, and of what all lanes
+share beside the write address (`rtl/lane.v`, `rtl/lanes.v`): fitted to the sparse units of the
+table unit_luts (yosys 0.70, xc7)."""
+
+LANE_FF, SHARED_FF = 10, 7
+"""Flags of a lane and of what all lanes share, counted in `rtl/lane.v` and `rtl/lanes.v`."""
 
 LARGEST_BITMAP = 64
 """Bits of a bitmap that are searched for the next non-zero at once (largest measured)."""
@@ -88,20 +92,25 @@ def lane_format(workload: LayerWorkload) -> tuple[str, int]:
 
 
 def entry_bits(workload: LayerWorkload) -> int:
-    """On-chip bits per non-zero, its share of indices and pointers included."""
-    return int(ceil_div(lane_format(workload)[1], max(1, workload.nonzeros)))
+    """On-chip bits per non-zero, its share of indices included. CSR: a value and its column, as the
+    ends of the rows lie with their biases."""
+    name, bits = lane_format(workload)
+    if name == "csr":
+        return workload.weight_bits + (workload.columns - 1).bit_length()
+    return int(ceil_div(bits, max(1, workload.nonzeros)))
 
 
 def decoder_cost(workload: LayerWorkload) -> tuple[int, int]:
     """(LUTs, FFs) that decode one non-zero per cycle, by storage format (yosys 0.70, xc7).
 
-    CSR: pointer and row end. COO: comparator that sees the row change. Bitmap: next set bit.
-    Run-length: a counter as wide as the column index, one LUT and one FF per bit.
+    A lane's counters are not among it. CSR: nothing more, its indices are stored. COO: comparator
+    that sees the row change. Bitmap: next set bit. Run-length: a counter as wide as the column
+    index, one LUT and one FF per bit.
     """
     columns = (workload.columns - 1).bit_length()
     name, _ = lane_format(workload)
     if name == "csr":
-        return part_cost("csr", max(1, workload.nonzeros).bit_length())
+        return 0, 0
     if name == "coo":
         return part_cost("cmp", (workload.out_channels - 1).bit_length())
     if name == "bitmap":
@@ -112,9 +121,17 @@ def decoder_cost(workload: LayerWorkload) -> tuple[int, int]:
 def copy_depth(workload: LayerWorkload) -> int:
     """Codes in the copy of the activations that every lane reads at random.
 
-    The sliding-window ring (a linear layer's is its one pixel) and the pixel that is arriving.
+    Two pixels, addressed by a bit and the channel (`rtl/lane.v`); behind a sliding window its ring
+    and the pixel that is arriving.
     """
-    return ring_codes(workload) + workload.in_channels
+    if slides(workload):
+        return ring_codes(workload) + workload.in_channels
+    return 2 << (workload.in_channels - 1).bit_length()
+
+
+def slides(workload: LayerWorkload) -> bool:
+    """Whether a window of several pixels slides over the image."""
+    return not workload.linear and workload.window.kernel != (1, 1)
 
 
 def ring_codes(workload: LayerWorkload) -> int:

@@ -115,6 +115,9 @@ DENSE = (
     (16, 150, 2, 5, 6, 6),
     (16, 64, 16, 1, 4, 4),
     (84, 120, 4, 3, 5, 3),
+    (6, 20, 3, 4, 4, 4),
+    (10, 64, 5, 8, 3, 5),
+    (16, 36, 4, 12, 2, 4),
 )
 SPARSE = (
     # rows, columns, lanes, weight bits, activation bits, density
@@ -124,6 +127,16 @@ SPARSE = (
     (32, 144, 4, 8, 8, 0.25),
     (64, 128, 8, 4, 4, 0.2),
     (84, 120, 4, 6, 6, 0.2),
+    (8, 27, 1, 3, 4, 0.3),
+    (16, 72, 1, 4, 4, 0.15),
+    (32, 144, 1, 2, 6, 0.1),
+    (32, 96, 2, 4, 6, 0.2),
+    (96, 288, 2, 3, 5, 0.15),
+    (24, 128, 2, 8, 8, 0.1),
+    (64, 200, 4, 5, 4, 0.1),
+    (128, 256, 8, 3, 3, 0.1),
+    (10, 64, 1, 4, 5, 0.25),
+    (36, 108, 4, 3, 6, 0.2),
 )
 
 
@@ -132,17 +145,23 @@ def units() -> list[Specimen]:
     return [_dense(*case) for case in DENSE] + [_sparse(*case) for case in SPARSE]
 
 
+BIAS_HEADROOM = 3
+"""Biases are random within an eighth of the accumulator's range."""
+
+
 def accumulator_bits(columns: int, weight_bits: int, activation_bits: int) -> int:
     """Bits that hold any sum of `columns` products and a bias of the same size."""
     return weight_bits + activation_bits + (columns - 1).bit_length() + 1
 
 
 def random_layer(
-    shape: tuple[int, int], weight_bits: int, density: float = 1.0
+    shape: tuple[int, int], bits: tuple[int, int], density: float = 1.0
 ) -> tuple[IntArray, IntArray]:
-    """Random weights, of which ceil(density x columns) per row are kept, and biases."""
+    """Random weights, of which ceil(density x columns) per row are kept, and biases, of as many
+    `bits` each."""
+    weight_bits, bias_bits = bits
     rng = np.random.default_rng([*shape, weight_bits])
-    half = 1 << (weight_bits - 1)
+    half, most = 1 << (weight_bits - 1), 1 << (bias_bits - 1)
     weights = rng.integers(-half, half, shape)
     weights[weights == 0] = -1
     if weight_bits == 1:
@@ -150,7 +169,7 @@ def random_layer(
     kept = ceil(density * shape[1])
     for row in weights:
         row[rng.permutation(shape[1])[kept:]] = 0
-    return weights, rng.integers(-half, half, shape[0])
+    return weights, rng.integers(-most, most, shape[0])
 
 
 def dense_unit(name: str, matrix: Matrix, folding: tuple[int, int]) -> UnitUnderTest:
@@ -176,7 +195,8 @@ def sparse_unit(name: str, matrix: Matrix, count: int) -> UnitUnderTest:
     files, _, depth = sparse_files(name, matrix.weights, matrix.bias, count, matrix.stored_bits)
     own = {"ROWS": rows, "COLUMNS": columns, "LANES": count, "DEPTH": depth}
     weight = depth * (matrix.weight_bits + (columns - 1).bit_length())
-    styles = _styles(weight, 2 * columns * matrix.activation_bits)
+    kept = (2 << (columns - 1).bit_length()) * matrix.activation_bits
+    styles = _styles(weight, kept)
     return UnitUnderTest(
         "lanes",
         {**own, **matrix.widths, "NAME": name, **styles},
@@ -207,8 +227,8 @@ def _sparse(
 def _random_matrix(
     shape: tuple[int, int], weight_bits: int, activation_bits: int, density: float
 ) -> Matrix:
-    weights, bias = random_layer(shape, weight_bits, density)
     acc = accumulator_bits(shape[1], weight_bits, activation_bits)
+    weights, bias = random_layer(shape, (weight_bits, acc - BIAS_HEADROOM), density)
     return Matrix(weights, bias, weight_bits, activation_bits, acc)
 
 
@@ -231,6 +251,7 @@ def _unit_row(kind: str, matrix: Matrix, folding: tuple[int, int], density: floa
         "weight_bits": matrix.weight_bits,
         "activation_bits": matrix.activation_bits,
         "acc_bits": matrix.acc_bits,
+        "bias_bits": matrix.acc_bits - BIAS_HEADROOM,
         "density": density,
     }
 

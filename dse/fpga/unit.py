@@ -12,16 +12,16 @@ from dse.fpga.device import RESOURCES, Device
 from dse.fpga.foldings import Units
 from dse.fpga.memory import (
     LUT_ROM_BITS,
-    SHORT,
     SMALL_MEMORY_BITS,
     URAM_MIN_BITS,
     Array,
+    bram18,
     buffer,
     ceil_div,
+    constant_luts,
+    distinct_bits,
     fifo_luts,
-    lut_rom,
     uram,
-    weight_bram18,
 )
 from dse.fpga.workload import LayerWorkload
 from dse.integer.requantize import MULTIPLIER_BITS
@@ -49,6 +49,7 @@ class ArrayConstants(NamedTuple):
     dsps: Any
     per_dsp: Any
     accumulator_bits: Any
+    accumulator_lut: Any
 
 
 class Constants(NamedTuple):
@@ -57,6 +58,7 @@ class Constants(NamedTuple):
     rows: Any
     columns: Any
     groups: Any
+    operand_bits: Any
     multiplier_lut: Any
     product_bits: Any
     xnor: Any
@@ -68,10 +70,13 @@ class Constants(NamedTuple):
     word_bits: Any
     activation_bits: Any
     accumulator_bits: Any
+    accumulator_lut: Any
     output_bits: Any
     requantize_lut: Any
     requantize_dsp: Any
     parameter_bits: Any
+    row_ends: Any
+    nonzeros: Any
     window_lut: Any
     ring: Any
 
@@ -90,7 +95,7 @@ def _constants(workload: LayerWorkload, device: Device, skips: bool) -> Constant
     """Constants of one layer, computing dense or skipping zeros."""
     operand = workload.sparse_operand_bits if skips else workload.operand_bits
     activation = workload.activation_bits
-    slides = not workload.linear and workload.window.kernel != (1, 1)
+    slides = sparse.slides(workload)
     if skips:
         word, ring = sparse.entry_bits(workload), sparse.copy_depth(workload)
         decode_lut, decode_ff = sparse.decoder_cost(workload)
@@ -109,6 +114,7 @@ def _constants(workload: LayerWorkload, device: Device, skips: bool) -> Constant
         rows=workload.out_channels,
         columns=workload.columns,
         groups=workload.groups,
+        operand_bits=operand,
         multiplier_lut=arithmetic.term_lut(operand, activation),
         product_bits=arithmetic.product_bits(operand, activation),
         xnor=operand == 1 and activation == 1,
@@ -120,11 +126,14 @@ def _constants(workload: LayerWorkload, device: Device, skips: bool) -> Constant
         word_bits=word,
         activation_bits=activation,
         accumulator_bits=workload.accumulator_bits,
+        accumulator_lut=arithmetic.accumulator_lut(workload.accumulator_bits, skips),
         output_bits=workload.output_bits,
         requantize_lut=requantizes * (arithmetic.REQUANTIZER_LUT + shift_lut),
         requantize_dsp=requantizes
         * arithmetic.requantizer_dsp(workload.accumulator_bits, device.dsp_ports),
         parameter_bits=workload.accumulator_bits + scale_bits + shift_bits,  # with the bias
+        row_ends=int(skips and sparse.lane_format(workload)[0] == "csr"),
+        nonzeros=workload.nonzeros,
         window_lut=arithmetic.WINDOW_CONTROL_LUT if slides else 0,
         ring=ring,
     )
@@ -150,7 +159,7 @@ def multiplier_arrays(
 ) -> tuple[Array, Array, Array]:
     """Resources of P dot products of Q terms with their accumulators, one array per MULTIPLIERS.
 
-    `shape` is (P, Q, tree levels of Q). An array is P (Q mul + tree + 1.5 acc) LUTs, times the
+    `shape` is (P, Q, tree levels of Q). An array is P (Q mul + tree + accumulator) LUTs, times the
     scale fitted to whole units. One multiplier per DSP also takes in the tree and the
     accumulator: yosys left no LUT in 13 of 13 dot products. Where DSPs are packed, their products
     are added in LUTs.
@@ -158,12 +167,11 @@ def multiplier_arrays(
     pe, simd, levels = shape
     in_luts, per_dsp, packed = (np.zeros((len(pe), len(RESOURCES))) for _ in MULTIPLIERS)
     tree = (simd - 1) * c.product_bits + levels
-    sums = arithmetic.ACCUMULATOR_LUT * c.accumulator_bits
     dot = np.where(c.xnor, arithmetic.XNOR_LUT * simd, simd * c.multiplier_lut + tree)
-    in_luts[:, _LUT] = arithmetic.UNIT_SCALE * pe * (dot + sums)
+    in_luts[:, _LUT] = arithmetic.UNIT_SCALE * pe * (dot + c.accumulator_lut)
     in_luts[:, _FF] = pe * c.accumulator_bits
     per_dsp[:, _DSP] = pe * simd * c.dsps
-    packed[:, _LUT] = arithmetic.UNIT_SCALE * pe * (tree + sums)
+    packed[:, _LUT] = arithmetic.UNIT_SCALE * pe * (tree + c.accumulator_lut)
     packed[:, _FF] = pe * c.accumulator_bits
     packed[:, _DSP] = ceil_div(pe, c.per_dsp) * simd
     return in_luts, per_dsp, packed
@@ -179,42 +187,78 @@ def _shared(units: Units, c: Constants, device: Device) -> Array:
     # rows are computed in several passes over the same inputs, which are kept for them
     again = (pe < c.rows) & ~skips
     reuse, reuse_blocks = buffer(width, again * ceil_div(c.columns, simd), device)
-    parameters, parameter_blocks = _parameters(pe * c.parameter_bits, c.rows // pe, device)
-    counters = ~skips * _counter_bits(c.columns // simd, c.rows // pe)
     needs = edges(units, c)
+    needs += np.where(skips[:, None], _lane_control(units, c), _dense_control(units, c))
+    needs += _parameters(units, c, device)
     needs[:, _LUTRAM] = copies * window + reuse
     needs[:, _LUT] += (
         needs[:, _LUTRAM]
-        + parameters
-        + pe * (c.requantize_lut + simd * c.decode_lut + skips * sparse.LANE_CONTROL_LUT)
+        + pe * (c.requantize_lut + simd * c.decode_lut)
         + c.window_lut
         # the first pass takes the inputs from the stream, the others what was kept
         + again * width / 2
-        + 2 * counters
-        + ~skips * arithmetic.HANDSHAKE_LUT
     )
-    operands = np.where(skips, pe * (c.word_bits + c.activation_bits), width)
-    needs[:, _FF] += operands + (1 + skips) * pe * c.parameter_bits + pe * simd * c.decode_ff
-    needs[:, _FF] += counters + ~skips * arithmetic.HANDSHAKE_FF
+    # a word in block RAM needs no register of its own
+    weight = np.where(skips, c.operand_bits, 0)
+    operands = np.where(skips, pe * simd * (weight + (window > 0) * c.activation_bits), width)
+    needs[:, _FF] += operands + pe * simd * c.decode_ff
     needs[:, _DSP] = pe * c.requantize_dsp
-    needs[:, _BRAM] = copies * window_blocks + reuse_blocks + parameter_blocks
+    needs[:, _BRAM] += copies * window_blocks + reuse_blocks
     return needs
 
 
-def _parameters(width: Array, depth: Array, device: Device) -> tuple[Array, Array]:
-    """(LUTs, block RAMs) of biases, multipliers and shifts, which are constants: a LUT6 holds two
-    bits of up to 32 words."""
-    luts, blocks = buffer(width, depth, device)
-    halves = 2 if device.lut_inputs == 6 else 1
-    rom = np.ceil(lut_rom(width, depth, device) / np.where(depth <= SHORT, halves, 1))
-    return np.where(luts > 0, rom, 0), blocks
+def _dense_control(units: Units, c: Constants) -> Array:
+    """Counters of steps, passes and addresses, two LUTs and an FF per bit, and the handshake."""
+    steps, passes = c.columns // units.simd, c.rows // units.pe
+    bits = _counter(steps) + _counter(passes) + _counter(steps * passes)
+    needs = np.zeros((len(bits), len(RESOURCES)))
+    needs[:, _LUT] = 2 * bits + arithmetic.HANDSHAKE_LUT
+    needs[:, _FF] = bits + arithmetic.HANDSHAKE_FF
+    return needs
 
 
-def _counter_bits(steps: Array, passes: Array) -> Array:
-    """Bits of a dense unit's counters of steps, passes and addresses, two LUTs and an FF each."""
-    depth_bits = np.ceil(np.log2(steps * passes))
-    bits: Array = np.ceil(np.log2(steps)) + np.ceil(np.log2(passes)) + depth_bits
+def _lane_control(units: Units, c: Constants) -> Array:
+    """What lanes take beside their arithmetic and tables (`rtl/lane.v`, `rtl/lanes.v`).
+
+    A lane counts its non-zeros and its rows; where the row's end is stored, it compares, three bits
+    of both sides per LUT6. What all lanes share writes the copies of the activations: an address
+    that is counted and then registered, and the code.
+    """
+    pointer, row = _counter(units.words + 1), _counter(c.rows // units.pe)
+    address = _counter(c.ring)
+    lane_lut = pointer + row + c.row_ends * ceil_div(pointer, 3) + sparse.LANE_LUT
+    needs = np.zeros((len(pointer), len(RESOURCES)))
+    needs[:, _LUT] = units.pe * lane_lut + address + sparse.SHARED_LUT
+    needs[:, _FF] = units.pe * (pointer + row + sparse.LANE_FF)
+    needs[:, _FF] += 2 * address + c.activation_bits + sparse.SHARED_FF
+    return needs
+
+
+def _counter(states: Array) -> Array:
+    """Bits of a counter of so many states."""
+    bits: Array = np.ceil(np.log2(np.maximum(states, 1))).astype(np.int64)
     return bits
+
+
+def _parameters(units: Units, c: Constants, device: Device) -> Array:
+    """Biases, multipliers and shifts, which are constants, and the registers that hold them.
+
+    One wide table serves all PEs. A lane has its own, with the ends of its rows where they are
+    stored; what it has read stays with the row through two more stages.
+    """
+    skips = units.sparse.astype(bool)
+    depth = c.rows // units.pe
+    ends = c.row_ends * _counter(units.words + 1)
+    tables = np.where(skips, units.pe, 1)
+    width = np.where(skips, c.parameter_bits + ends, units.pe * c.parameter_bits)
+    small, blocks = buffer(width, depth, device)
+    kept = tables * distinct_bits(width, depth)
+    later = 2 * tables * distinct_bits(c.parameter_bits, depth)
+    needs = np.zeros((len(width), len(RESOURCES)))
+    needs[:, _LUT] = (small > 0) * constant_luts(kept, depth, device)
+    needs[:, _FF] = kept + skips * later
+    needs[:, _BRAM] = tables * blocks
+    return needs
 
 
 def edges(units: Units, c: Constants) -> Array:
@@ -232,15 +276,36 @@ def memory_choices(units: Units, c: Constants, device: Device) -> list[tuple[Arr
 
     One memory per PE (per lane where sparse), of SIMD weights per word: whole designs need that to
     match, and lanes advance on their own. LUT memories register the word they read (yosys 0.70,
-    xc7: FF = width), blocks hold it.
+    xc7: FF = width), blocks hold it. PEs read at one address, so bits that are the same in every
+    word, in any two PEs, are stored once.
     """
     width, depth, count = units.simd * c.word_bits, units.words, units.pe
     bits = width * depth
     in_luts, in_bram, in_uram = (np.zeros((len(width), len(RESOURCES))) for _ in range(3))
-    in_luts[:, _LUT] = count * lut_rom(width, depth, device)
-    in_luts[:, _FF] = count * width
-    in_bram[:, _BRAM] = count * weight_bram18(width, depth, device)
+    kept = np.where(
+        units.sparse.astype(bool),
+        count * distinct_bits(width, depth),
+        distinct_bits(count * width, depth, _ones(c)),
+    )
+    in_luts[:, _LUT] = constant_luts(kept, depth, device)
+    in_luts[:, _FF] = kept
+    in_bram[:, _BRAM] = count * bram18(width, depth, device)
     in_uram[:, _URAM] = count * uram(width, depth)
     large = bits > SMALL_MEMORY_BITS
     ultra = (bits > URAM_MIN_BITS) & (device.uram > 0)
     return [(bits <= LUT_ROM_BITS, in_luts), (large, in_bram), (ultra, in_uram)]
+
+
+def constant_rows(units: Units, c: Constants) -> Array:
+    """LUTs that multipliers do not need where they and the weights are in LUTs: a bit of a weight
+    that is zero in every word adds no row."""
+    dense = ~units.sparse.astype(bool) & ~c.xnor.astype(bool)
+    zero = (1 - _ones(c)) ** units.words
+    saved: Array = dense * zero * arithmetic.UNIT_SCALE * units.pe * units.simd * c.multiplier_lut
+    return saved
+
+
+def _ones(c: Constants) -> Array:
+    """Share of ones among the stored bits of a dense matrix: half of those of its non-zeros."""
+    share: Array = c.nonzeros / (2 * c.rows * c.columns)
+    return share

@@ -13,7 +13,14 @@ from dse.fpga import arithmetic
 from dse.fpga.device import RESOURCES, load_device
 from dse.fpga.foldings import enumerate_foldings
 from dse.fpga.memory import SMALL_MEMORY_BITS
-from dse.fpga.unit import edges, gather, logic_choices, memory_choices, multiplier_arrays
+from dse.fpga.unit import (
+    constant_rows,
+    edges,
+    gather,
+    logic_choices,
+    memory_choices,
+    multiplier_arrays,
+)
 from dse.fpga.workload import LayerWorkload, Window
 
 DEVICE = "xc7z020"
@@ -36,10 +43,10 @@ class UnitParts:
 
 
 def unit_parts(row: Mapping[str, str]) -> UnitParts:
-    """The unit of a line of `unit_luts`, whose biases are as wide as its weights."""
+    """The unit of a line of `unit_luts`."""
     workload = _workload(row)
     folding = int(row["pe"]), int(row["simd"])
-    return parts_of(workload, folding, row["kind"] == "sparse", workload.weight_bits)
+    return parts_of(workload, folding, row["kind"] == "sparse", int(row["bias_bits"]))
 
 
 def matrix_vector(workload: LayerWorkload) -> LayerWorkload:
@@ -59,8 +66,8 @@ def matrix_vector(workload: LayerWorkload) -> LayerWorkload:
 def parts_of(
     workload: LayerWorkload, folding: tuple[int, int], skips: bool, bias_bits: int
 ) -> UnitParts:
-    """The unit of `workload`, multipliers and small memories in LUTs; with lanes where it `skips`
-    zeros, and then `folding` is (lanes, 1)."""
+    """The unit of `workload`, multipliers and small memories in LUTs, biases of `bias_bits`; with
+    lanes where it `skips` zeros, and then `folding` is (lanes, 1)."""
     units = enumerate_foldings((workload,), {workload.name: folding})
     device = load_device(DEVICE)
     c = gather((workload,), units, device)._replace(parameter_bits=bias_bits)
@@ -68,7 +75,11 @@ def parts_of(
     _, needs = logic_choices(units, c, device)[0]
     scaled = multiplier_arrays((units.pe, units.simd, units.levels), c)[0]
     bits = units.simd[index] * c.word_bits[index] * units.words[index]
-    _, memory = memory_choices(units, c, device)[int(bits > SMALL_MEMORY_BITS)]
+    large = bool(bits > SMALL_MEMORY_BITS)
+    _, memory = memory_choices(units, c, device)[int(large)]
+    if not large:
+        scaled[:, RESOURCES.index("lut")] -= constant_rows(units, c)
+        needs[:, RESOURCES.index("lut")] -= constant_rows(units, c)
     whole = dict(zip(RESOURCES, (needs + memory - edges(units, c))[index], strict=True))
     logic = scaled[index, RESOURCES.index("lut")]
     return UnitParts(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pytest
 
 from dse.fpga import load_device
 from dse.fpga.memory import (
     bram18,
     buffer,
+    constant_luts,
+    distinct_bits,
     fifo_luts,
     lut_rom,
     uram,
@@ -35,6 +38,32 @@ def test_lut_rom_median_error_is_zero_on_small_memories() -> None:
     rows = golden("lut_rom")
     width, depth, measured = (_column(rows, name) for name in ("width", "depth", "lut"))
     assert np.median(lut_rom(width, depth, DEVICE) / measured - 1) == 0
+
+
+@pytest.mark.parametrize(
+    ("count", "depth", "ones"),
+    [(60, 10, 0.5), (180, 14, 0.1), (45, 10, 0.1), (24, 2, 0.5), (9, 1, 0.5)],
+)
+def test_bits_that_differ_are_those_of_random_constants(
+    count: int, depth: int, ones: float
+) -> None:
+    rng, seen = np.random.default_rng(depth), []
+    for _ in range(400):
+        columns = {tuple(column) for column in rng.random((count, depth)) < ones}
+        seen.append(len(columns - {(True,) * depth, (False,) * depth}))
+    found = float(distinct_bits(np.array([count]), np.array([depth]), ones)[0])
+    # what is neglected, equal bits with several ones, is some per cent where few weights are left
+    assert np.mean(seen) <= found <= 1.15 * np.mean(seen) + 0.2
+
+
+def test_constants_of_two_words_are_two_bits_at_most() -> None:
+    # a bit of two words is 0, 1, the address or its complement
+    found = distinct_bits(np.array([1, 1000]), np.array([2, 2]))
+    assert found[0] == pytest.approx(0.5)
+    assert found[1] == 2
+    # 30 bits of 20 words, two to a LUT; 65 words need a second LUT
+    luts = constant_luts(np.array([30, 30]), np.array([20, 65]), DEVICE)
+    assert luts.tolist() == [15, 60]
 
 
 def test_hand_derived_blocks() -> None:

@@ -9,8 +9,16 @@ import pytest
 
 from dse.fpga import LayerWorkload, describe
 from dse.fpga.specimens import Matrix, dense_unit, sparse_unit
+from dse.fpga.truth import errors
 from dse.fpga.units import matrix_vector, parts_of, unit_parts
-from tests.fpga.lenet5_units import FOLDING, LANES, layer_matrix, lenet5_with_biases
+from tests.fpga.cnv import golden
+from tests.fpga.lenet5_units import (
+    CONFIGURATIONS,
+    FOLDING,
+    LANES,
+    layer_matrix,
+    lenet5_with_biases,
+)
 from tests.fpga.networks import Bits, packed
 
 PRUNED = Bits(3, 6, density=0.2)
@@ -58,6 +66,7 @@ def test_a_layer_is_estimated_as_a_line_of_the_table_is() -> None:
         "activation_bits": "4",
         "density": "1.0",
         "acc_bits": str(layer.accumulator_bits),
+        "bias_bits": "4",
     }
     assert parts_of(layer, (6, 8), False, 4) == unit_parts(row)
 
@@ -69,6 +78,26 @@ def test_block_rams_of_a_dense_and_of_a_sparse_unit() -> None:
     # 2 lanes of about 1,000 words of 3 + 7 bits, and of 2 x 120 inputs of 6 bits: two blocks each
     sparse = parts_of(matrix_vector(_layers(PRUNED, "csr")["fc1"]), (LANES["fc1"], 1), True, 13)
     assert sparse.bram18 == 4
+
+
+def test_layers_of_lenet5_are_predicted_that_no_constant_was_fitted_to() -> None:
+    found: dict[str, list[tuple[float, int]]] = {}
+    for row in golden("lenet5_units"):
+        width, skips = int(row["weight_bits"]), row["kind"] == "sparse"
+        bits = next(one for one in CONFIGURATIONS if one.weights == width)
+        layer = _layers(bits, "csr" if skips else "dense")[row["layer"]]
+        folding = (LANES[layer.name], 1) if skips else FOLDING[layer.name]
+        parts = parts_of(matrix_vector(layer), folding, skips, layer.accumulator_bits)
+        for name, value in (("lut", parts.lut(1.0)), ("ff", parts.ff), ("bram18", parts.bram18)):
+            found.setdefault(f"{row['kind']} {name}", []).append((value, int(row[name])))
+    assert {name: len(pairs) for name, pairs in found.items()}["dense lut"] == 15
+    worst = {name: errors(pairs).worst for name, pairs in found.items()}
+    assert worst["dense bram18"] == 0
+    assert worst["dense lut"] <= 0.21
+    assert worst["dense ff"] <= 0.14
+    assert worst["sparse ff"] <= 0.15
+    assert errors(found["sparse lut"]).median <= 0.08
+    assert worst["sparse lut"] <= 0.33  # conv3, of whose memory yosys builds a part in LUTs
 
 
 def test_units_of_a_layer_have_its_widths_and_memories() -> None:
