@@ -32,6 +32,9 @@ its own (Xilinx UG474, recalled; exact in all dense units of the table unit_luts
 SHALLOW = 64
 """A buffer of at most 64 words stays in LUTs: one LUT6 per bit and no output multiplexer."""
 
+_RAREST = 1e-12
+"""Share of ones instead of none, whose logarithm is finite."""
+
 URAM_DEPTH, URAM_WIDTH = 4096, 72
 """UltraRAM, 4K x 72 (Xilinx UG573)."""
 
@@ -99,9 +102,10 @@ def distinct_bits(count: Array, depth: Array, ones: Any = 0.5) -> Array:
     There are 2^depth - 2 such bits at most. Of those that are one in a single word, `depth` at
     most; that more of the others are equal is neglected.
     """
-    zeros = 1 - ones
-    single = ones * zeros ** (depth - 1)
-    several = count * (1 - zeros**depth - depth * single - ones**depth)
+    ones = np.maximum(ones, _RAREST)
+    never, always = np.exp2(depth * np.log2(1 - ones)), np.exp2(depth * np.log2(ones))
+    single = never * (ones / (1 - ones))
+    several = count * (1 - never - depth * single - always)
     alone = depth * (1 - (1 - single) ** count)
     most = np.exp2(np.minimum(depth, 60)) - 2
     found: Array = np.minimum(np.maximum(several, 0) + alone, most)

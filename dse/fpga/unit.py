@@ -188,7 +188,10 @@ def _shared(units: Units, c: Constants, device: Device) -> Array:
     again = (pe < c.rows) & ~skips
     reuse, reuse_blocks = buffer(width, again * ceil_div(c.columns, simd), device)
     needs = edges(units, c)
-    needs += np.where(skips[:, None], _lane_control(units, c), _dense_control(units, c))
+    control = _dense_control(units, c)
+    if skips.any():
+        control[skips] = _lane_control(units, c)[skips]
+    needs += control
     needs += _parameters(units, c, device)
     needs[:, _LUTRAM] = copies * window + reuse
     needs[:, _LUT] += (
@@ -253,10 +256,12 @@ def _parameters(units: Units, c: Constants, device: Device) -> Array:
     width = np.where(skips, c.parameter_bits + ends, units.pe * c.parameter_bits)
     small, blocks = buffer(width, depth, device)
     kept = tables * distinct_bits(width, depth)
-    later = 2 * tables * distinct_bits(c.parameter_bits, depth)
     needs = np.zeros((len(width), len(RESOURCES)))
     needs[:, _LUT] = (small > 0) * constant_luts(kept, depth, device)
-    needs[:, _FF] = kept + skips * later
+    needs[:, _FF] = kept
+    if skips.any():
+        later = 2 * tables * distinct_bits(c.parameter_bits, depth)
+        needs[skips, _FF] += later[skips]
     needs[:, _BRAM] = tables * blocks
     return needs
 
