@@ -122,7 +122,7 @@ class _Reader:
         owner = layer.shares or layer.name
         if owner not in self.packed:
             raise InputError(f"no packed size for layer {owner!r}{nearest(owner, self.packed)}")
-        dense_bits, operand_bits, sparse_bits = _widths(weights)
+        dense_bits, dense_operand, sparse_operand = stored_and_operand_bits(weights)
         bits = self.network.bounds[layer.name].bits
         groups = layer.geometry.groups if layer.geometry else 1
         storage_format, packed_bits = self.packed[owner]
@@ -138,8 +138,8 @@ class _Reader:
             weight_bits=weights.bits,
             mid_rise=weights.mid_rise,
             dense_bits=dense_bits,
-            operand_bits=operand_bits,
-            sparse_operand_bits=sparse_bits,
+            operand_bits=dense_operand,
+            sparse_operand_bits=sparse_operand,
             activation_bits=self.widths[layer.source],
             output_bits=requantizer.grid.bits if requantizer else bits,
             accumulator_bits=bits,
@@ -183,7 +183,7 @@ def _row_nonzeros(weights: IntegerWeights) -> IntArray:
     return counts.astype(np.int64)
 
 
-def _widths(weights: IntegerWeights) -> tuple[int, int, int]:
+def stored_and_operand_bits(weights: IntegerWeights) -> tuple[int, int, int]:
     """(stored bits of a weight, signed operand width dense, the same for non-zeros only).
 
     Affine: the signed width of the integer weights that occur, at least 2 since width 1 means +-1.

@@ -1,0 +1,190 @@
+"""Stages: the Verilog modules of a stream, with their parameters, word widths and memory files."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from dse.fpga.memory import SHALLOW, SMALL_MEMORY_BITS
+from dse.fpga.unit import FIFO_DEPTH
+from dse.fpga.verilog import Files, joined, words
+from dse.fpga.workload import Window
+from dse.integer.requantize import MULTIPLIER_BITS, Requantizer
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a stream carries per cycle: `count` integers of `bits` bits, the first one lowest."""
+
+    count: int
+    bits: int
+
+    @property
+    def width(self) -> int:
+        """Bits of a word."""
+        return self.count * self.bits
+
+
+@dataclass(frozen=True)
+class Stage:
+    """An instance of `module`: a stream of words in, a stream of words out, valid and ready."""
+
+    name: str
+    module: str
+    parameters: Mapping[str, int | str]
+    reads: Words
+    writes: Words
+    files: Files = field(default_factory=dict)
+
+
+def adapt(name: str, source: Words, count: int) -> tuple[Stage, ...]:
+    """Stages that make words of `count` integers of `source`'s: none, one, or by way of the least
+    common multiple."""
+    stages = []
+    common = math.lcm(source.count, count)
+    if common > source.count:
+        factor = common // source.count
+        wide = Words(common, source.bits)
+        parameters = {"N": factor, "BITS": source.width}
+        stages.append(Stage(f"{name}_widen", "widen", parameters, source, wide))
+        source = wide
+    if common > count:
+        narrow = Words(count, source.bits)
+        parameters = {"N": common // count, "BITS": narrow.width}
+        stages.append(Stage(f"{name}_narrow", "narrow", parameters, source, narrow))
+    return tuple(stages)
+
+
+def fifo(name: str, source: Words) -> Stage:
+    """A first-in-first-out memory as deep as the cost model's."""
+    parameters = {"BITS": source.width, "DEPTH": FIFO_DEPTH}
+    return Stage(f"{name}_fifo", "fifo", parameters, source, source)
+
+
+def window_block(channels: int, kernel: tuple[int, int], simd: int) -> tuple[int, int, int]:
+    """(channels, pixels in x, rows) of a window's word: the least one that holds `simd` codes.
+
+    A word is part of a pixel, pixels of a row of the window, or all of the window: these lie in
+    memories of their own.
+    """
+    parts = [(n, 1, 1) for n in range(1, channels + 1) if channels % n == 0]
+    pixels = [(channels, n, 1) for n in range(2, kernel[1] + 1) if kernel[1] % n == 0]
+    fitting = (block for block in (*parts, *pixels) if math.prod(block) >= simd)
+    return min(fitting, key=math.prod, default=(channels, kernel[1], kernel[0]))
+
+
+def ring_rows(window: Window, share: float, rows_at_once: int) -> int:
+    """Rows of the image that a window keeps, so that a pipeline at full pace never waits for it.
+
+    Let pixels come in and windows be read strictly periodically, as in `schedule.fifo_pixels`; a
+    window is read in the first `share` of its period. Rows from the first one of a row of windows
+    to those that have come in when it is read are held. A multiple of `rows_at_once`.
+    """
+    (rows, columns), (out_rows, out_columns) = window.input_size, window.output_size
+    lead = max(
+        (
+            min(y * window.stride[0] - window.padding[0] + window.kernel[0], rows)
+            * columns
+            / window.input_pixels
+            - y / out_rows
+            for y in range(out_rows)
+        ),
+    )
+    most = window.kernel[0] + 1
+    for y in range(out_rows):
+        read = lead + ((y + 1) * out_columns - 1 + share) / window.output_pixels
+        first = y * window.stride[0] - window.padding[0]
+        most = max(most, math.ceil(read * rows) - first)
+    return math.ceil(most / rows_at_once) * rows_at_once
+
+
+def slide(
+    name: str, channels: int, window: Window, codes: tuple[int, int, int], share: float
+) -> Stage:
+    """A sliding window over an image of `channels`; `codes` are the codes of a word wanted at
+    least, their bits, and the one beyond the image."""
+    simd, bits, zero = codes
+    (rows, columns), (kernel_y, kernel_x) = window.input_size, window.kernel
+    together, pixels, lines = window_block(channels, window.kernel, simd)
+    ring = ring_rows(window, share, lines)
+    depth = ring // lines * math.ceil(columns / pixels) * (channels // together)
+    small = depth <= SHALLOW or depth * together * bits <= SMALL_MEMORY_BITS
+    parameters: dict[str, int | str] = {
+        "H": rows,
+        "W": columns,
+        "C": channels,
+        "KY": kernel_y,
+        "KX": kernel_x,
+        "SY": window.stride[0],
+        "SX": window.stride[1],
+        "PY": window.padding[0],
+        "PX": window.padding[1],
+        "A": bits,
+        "N": together,
+        "BX": pixels,
+        "BY": lines,
+        "ROWS": ring,
+        "ZERO": zero,
+        "STYLE": "auto" if small else "block",
+    }
+    reads, writes = Words(together, bits), Words(together * pixels * lines, bits)
+    return Stage(f"{name}_window", "window", parameters, reads, writes)
+
+
+def requantize(name: str, rows: int, source: Words, requantizer: Requantizer) -> Stage:
+    """A requantizer per integer of a word of `source`, `rows` channels to a pixel."""
+    pre = max(0, 1 - int(requantizer.shift.min()))
+    shifts = requantizer.shift + pre - 1
+    # beyond the product only its sign is left, however far it is shifted
+    fixed = min(int(shifts.min()), source.bits + MULTIPLIER_BITS + pre - 1)
+    further = shifts - fixed
+    further_bits = max(1, int(further.max()).bit_length())
+    varies = requantizer.multiplier.size > 1
+    grid = requantizer.grid
+    parameters: dict[str, int | str] = {
+        "N": source.count,
+        "ROWS": rows,
+        "ACC": source.bits,
+        "A": grid.bits,
+        "PRE": pre,
+        "FIXED": fixed,
+        "S": further_bits,
+        "LEAK": requantizer.leak,
+        "ZERO": grid.zero_point,
+        "LOW": requantizer.low,
+        "HIGH": requantizer.high,
+        "VARIES": int(varies),
+        "MULTIPLIER": int(requantizer.multiplier[0]),
+        "NAME": name,
+    }
+    files = {}
+    if varies:
+        width = further_bits + MULTIPLIER_BITS
+        scales = (further << MULTIPLIER_BITS) | requantizer.multiplier
+        passes = (joined(group, width) for group in scales.reshape(-1, source.count))
+        files[f"{name}_scale.mem"] = words(passes, source.count * width)
+    writes = Words(source.count, grid.bits)
+    return Stage(f"{name}_requantize", "requantize", parameters, source, writes, files)
+
+
+def pool(
+    name: str, channels: int, window: Window, reads: Words, sums: tuple[int, int] | None = None
+) -> Stage:
+    """A pool of windows that do not overlap: the largest codes, or with `sums` sums that are
+    so many bits wide and start with this value."""
+    bits, start = sums or (reads.bits, 0)
+    (rows, columns), (kernel_y, kernel_x) = window.input_size, window.kernel
+    parameters = {
+        "H": rows,
+        "W": columns,
+        "KY": kernel_y,
+        "KX": kernel_x,
+        "N": reads.count,
+        "GROUPS": channels // reads.count,
+        "A": reads.bits,
+        "OUT": bits,
+        "SUM": int(sums is not None),
+        "START": start,
+    }
+    return Stage(f"{name}_pool", "pool", parameters, reads, Words(reads.count, bits))
