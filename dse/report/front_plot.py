@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from textwrap import fill
 
@@ -15,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from dse.report.axes import accuracy_axis, memory_axis
+from dse.report.labels import box_places, drawn_places, free_place
 from dse.report.results import Results
 from dse.study.folder import Reference, TrialRecord
 
@@ -26,8 +26,6 @@ RUGS = {"infeasible": ("|", PURPLE, 0.025, 13), "skipped": ("v", OCHRE, 0.07, 6)
 LIGHT_BLUE = "#7FB8D8"
 HALO = withStroke(linewidth=3, foreground="white")
 LABEL_GAP_POINTS = 16.0
-NAME_SHARE = 0.2
-"""Share of the axis that a reference point's name takes; nearer names are stacked."""
 TITLE_LETTERS = 64
 
 
@@ -54,13 +52,14 @@ def front_plot(results: Results) -> Figure:
         _without_accuracy(axes, results, "skipped"),
         _failed(results),
     ]
-    if results.references:
-        _references(axes, results.references)
+    _references(axes, results.references)
     figure.legend(
         handles=[handle for handle in handles if handle is not None],
         loc="outside lower center", ncols=2, frameon=False, fontsize=9,
     )  # fmt: skip
+    figure.draw_without_rendering()  # settles the layout, so that distances are final
     _number_front(figure, axes, results.front)
+    _name_references(axes, results.references, figure.dpi)
     return figure
 
 
@@ -181,29 +180,32 @@ def _failed(results: Results) -> Line2D | None:
 
 
 def _references(axes: Axes, references: Sequence[Reference]) -> None:
-    """Stars named above, where a point as accurate as the front has nothing over it."""
-    left, right = (math.log2(limit) for limit in axes.get_xlim())
-    lines = 0
-    last = -math.inf
-    for reference in sorted(references, key=lambda item: item.memory_bytes):
+    """A star for each point that no search is needed for."""
+    for reference in references:
         axes.plot(
             reference.memory_bytes, reference.accuracy, linestyle="", marker="*", markersize=13,
             color=INK, markeredgecolor="white", zorder=5,
         )  # fmt: skip
-        place = (math.log2(reference.memory_bytes) - left) / (right - left)
-        lines = lines + 1 if place - last < NAME_SHARE else 0
-        last = place
-        axes.annotate(
-            reference.name, (reference.memory_bytes, reference.accuracy),
-            (8 if place > 0.8 else 0, 8 + 12 * lines), textcoords="offset points",
-            ha="right" if place > 0.8 else "center", fontsize=9, color=INK,
+
+
+def _name_references(axes: Axes, references: Sequence[Reference], dpi: float) -> None:
+    """Names of the stars, where they cover nothing."""
+    taken = drawn_places(axes)
+    for reference in references:
+        point = (reference.memory_bytes, reference.accuracy)
+        name = axes.annotate(
+            reference.name, point, (0, 0), textcoords="offset points", fontsize=9, color=INK,
             path_effects=[HALO], zorder=6,
         )  # fmt: skip
+        at = axes.transData.transform(point)
+        box = free_place(at, np.array(name.get_window_extent().size), taken, axes.bbox)
+        right, up = (box.min - at) * 72 / dpi
+        name.set_position((right, up))
+        taken = np.concatenate([taken, box_places(box)])
 
 
 def _number_front(figure: Figure, axes: Axes, front: Sequence[TrialRecord]) -> None:
     """Trial numbers up and left of the front's points, where no trial can lie."""
-    figure.draw_without_rendering()  # settles the layout, so that distances are final
     last = np.array([-LABEL_GAP_POINTS, -LABEL_GAP_POINTS])
     for record in front:
         x, y = record.metrics["memory_bytes"], record.metrics["accuracy"]

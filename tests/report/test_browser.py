@@ -72,6 +72,22 @@ def set_value(page: Browser, selector: str, value: Any) -> None:
     )
 
 
+def test_the_names_of_stars_cover_no_trial(page: Browser) -> None:
+    covered = """
+    const box = (node) => node.getBoundingClientRect();
+    const names = [...document.querySelectorAll("#front-plot .name")];
+    const dots = [...document.querySelectorAll("#front-plot .mark")].map(box);
+    const middle = (dot) => [dot.x + dot.width / 2, dot.y + dot.height / 2];
+    const hits = names.map(box).map((name) => dots.map(middle).filter(([x, y]) =>
+      name.left <= x && x <= name.right && name.top <= y && y <= name.bottom).length);
+    return [names.length, dots.length, hits];
+    """
+    names, dots, hits = page.run(covered)
+    assert names == len(hits) > 0
+    assert dots > 10
+    assert sum(hits) == 0
+
+
 def test_it_opens_without_errors_or_requests(page: Browser, study: StudyFolder) -> None:
     assert page.run("return document.documentElement.dataset.ready") == "true"
     assert page.errors() == []

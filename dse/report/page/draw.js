@@ -104,6 +104,33 @@ const mark = (kind, x, y) =>
 const glyph = (kind) =>
   svg("svg", {class: "glyph", viewBox: "-9 -9 18 18", "aria-hidden": "true"}, mark(kind, 0, 0));
 
+// Names are placed as dse/report/labels.py does it; sizes and distances in pixels.
+const LETTER = 6.5, LINE = 13;  // of the page's 12 pixel letters, rather more than less
+const DISTANCES = [9, 16, 26];
+const SIDES = [[0, -1], [0, 1], [1, 0], [-1, 0], [1, 1], [-1, -1], [1, -1], [-1, 1]];
+const PLACE_STEP = 4;
+
+function along([fromX, fromY], [toX, toY]) {
+  const count = Math.ceil(Math.hypot(toX - fromX, toY - fromY) / PLACE_STEP) || 1;
+  return Array.from({length: count + 1}, (_, part) =>
+    [fromX + (toX - fromX) * part / count, fromY + (toY - fromY) * part / count]);
+}
+
+// Left end and middle height of a name beside `at` that covers the fewest of the `taken` places.
+function freePlace([atX, atY], [wide, high], taken, box) {
+  let best = null, fewest = Infinity;
+  for (const distance of DISTANCES) for (const [right, down] of SIDES) {
+    const left = atX - wide / 2 + right * (wide / 2 + distance);
+    const x = Math.max(box.left, Math.min(left, box.right - wide));
+    const y = atY + down * (high / 2 + distance);
+    if (y - high / 2 < 0 || y + high / 2 > box.bottom) continue;
+    const covered = taken.filter(([otherX, otherY]) => x - 5 <= otherX && otherX <= x + wide + 5 &&
+      Math.abs(otherY - y) <= high / 2 + 4).length;
+    if (covered < fewest) [best, fewest] = [[x, y], covered];
+  }
+  return best;
+}
+
 // Draws again whenever the width of `box` changes; `paint` gets it in pixels.
 function responsive(box, paint) {
   let width = 0;

@@ -2,6 +2,7 @@
 "use strict";
 
 const LANE = 20;  // pixels of each lane of trials without accuracy
+const BESIDE = 7;  // pixels from a point of the front to its test accuracy
 const NEAR = 0.03;  // the close-up shows what is within three points of the best
 
 function frontPlot(box, controls) {
@@ -86,7 +87,7 @@ function paintFront(width, near) {
   for (const trial of view.shown.filter((item) => kindOf(item) === "front")) {
     add("front", trial, x(trial.memory), y(trial.accuracy));
   }
-  picture.append(...referenceMarks(box, view, x, y), ...chosenMarks(view, x, y));
+  picture.append(...referenceMarks(box, view, x, y, dots), ...chosenMarks(view, x, y));
   lanes.forEach((state, lane) => drawLane({state, y: box.bottom + 54 + LANE * lane}, box, x, add, picture));
   if (view.hidden) {
     picture.append(svg("text", {x: box.right, y: box.bottom - 6, "text-anchor": "end", class: "halo"},
@@ -96,13 +97,16 @@ function paintFront(width, near) {
   return [picture, legend(lanes)];
 }
 
+const frontShown = (view) =>
+  view.shown.filter((trial) => frontOf.has(trial.n)).sort((a, b) => a.memory - b.memory);
+
 function frontLine(view, x, y) {
-  const points = view.shown.filter((trial) => frontOf.has(trial.n)).sort((a, b) => a.memory - b.memory);
+  const points = frontShown(view);
   const path = points.map((trial, index) =>
     index ? `H${x(trial.memory).toFixed(1)}V${y(trial.accuracy).toFixed(1)}`
       : `M${x(trial.memory).toFixed(1)} ${y(trial.accuracy).toFixed(1)}`).join("");
   const bars = points.filter((trial) => trial.test).map((trial) => {
-    const at = x(trial.memory) + 7;
+    const at = x(trial.memory) + BESIDE;
     return svg("g", {class: "interval"},
       svg("path", {class: "mark test", d: `M${at} ${y(trial.test[1])}V${y(trial.test[2])}` +
         `M${at - 3} ${y(trial.test[1])}h6M${at - 3} ${y(trial.test[2])}h6`}),
@@ -124,19 +128,37 @@ function guessLine(view, x, y) {
   return [svg("path", {class: "guess", d: path})];
 }
 
-function referenceMarks(box, view, x, y) {
+// Stars, named where the name covers neither a trial nor an interval nor the front's line.
+function referenceMarks(box, view, x, y, dots) {
   const shown = data.references.filter((item) => view.accuracies[0] <= item.accuracy &&
     view.sizes[0] <= item.memory && item.memory <= view.sizes[1]);
-  // over a star as accurate as the front there is nothing; below one that is not, mostly
-  const best = Math.max(...data.front.map((point) => trials.get(point.n).accuracy));
-  const above = (item) => item.accuracy >= best;
+  const at = (item) => [x(item.memory), y(item.accuracy)];
+  const taken = [...dots.map((dot) => [dot.x, dot.y]), ...shown.map(at), ...frontPlaces(view, x, y)];
   return shown.flatMap((item) => {
-    const at = x(item.memory), right = at > box.right - 70, left = at < box.left + 70;
-    const anchor = right ? "end" : left ? "start" : "middle";
-    return [mark("reference", at, y(item.accuracy)),
-      svg("text", {x: at + (right ? 8 : left ? -8 : 0), y: y(item.accuracy) + (above(item) ? -12 : 20),
-        "text-anchor": anchor, class: "halo"}, item.name)];
+    const [left, middle] = freePlace(at(item), [LETTER * item.name.length, LINE], taken, box);
+    for (let right = 0; right <= item.name.length; right++) {
+      taken.push([left + LETTER * right, middle - LINE / 2], [left + LETTER * right, middle + LINE / 2]);
+    }
+    return [mark("reference", ...at(item)),
+      svg("text", {x: left, y: middle + 4, class: "halo name"}, item.name)];
   });
+}
+
+// Pixels along what is drawn of the front beside its dots: steps, test intervals, letters.
+function frontPlaces(view, x, y) {
+  const points = frontShown(view);
+  const steps = points.slice(1).flatMap((trial, index) => {
+    const [fromX, fromY] = [x(points[index].memory), y(points[index].accuracy)];
+    return [...along([fromX, fromY], [x(trial.memory), fromY]),
+      ...along([x(trial.memory), fromY], [x(trial.memory), y(trial.accuracy)])];
+  });
+  const bars = points.filter((trial) => trial.test).flatMap((trial) => {
+    const at = x(trial.memory) + BESIDE;
+    return along([at, y(trial.test[1])], [at, y(trial.test[2])]);
+  });
+  const named = view.shown.filter((trial) => letters.has(trial.n)).flatMap((trial) =>
+    along([x(trial.memory) - 24, y(trial.accuracy) - 14], [x(trial.memory), y(trial.accuracy) - 10]));
+  return [...steps, ...bars, ...named];
 }
 
 function chosenMarks(view, x, y) {
