@@ -6,16 +6,20 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
+from optuna.samplers import BaseSampler
 
 from dse.config import Config
+from dse.search import widths
 from dse.search.guesses import Guess
 from dse.search.prediction import Predictor
+from dse.search.proposal import propose
+from dse.search.widths import UsefulWidths
 from dse.study.folder import LayerSensitivity, TrialRecord
 from dse.study.spec import StudySpec
 from dse.trial import Screen
 
 REFINED = "refined guess"
-"""Origin of configs that the sensitivity scan, corrected by results, proposes."""
+"""Origin of configs that are proposed by the prediction learned from the results."""
 
 
 class Advice:
@@ -32,7 +36,16 @@ class Advice:
         self._spec, self.first = spec, first
         predictable = measured.keys() >= spec.search_space.keys()
         wanted = spec.objectives.keys() == {"accuracy", "memory_bytes"}
+        tpe = spec.sampler.name == "tpe" and predictable
+        self._widest = widths.useful(measured, spec.search_space) if tpe else {}
         self._predictor = Predictor(measured, spec.search_space) if predictable and wanted else None
+
+    def narrowed(self, chosen: BaseSampler) -> BaseSampler:
+        """A sampler that leaves out useless widths; as it is where the scan does not tell which.
+
+        Only TPE samples each parameter by itself, as that needs.
+        """
+        return UsefulWidths(chosen, self._widest) if self._widest else chosen
 
     @property
     def total(self) -> int | None:
@@ -56,7 +69,7 @@ class Advice:
         if fit is None:
             return None
         generator = np.random.default_rng([self._spec.seed, number])
-        config = self._predictor.propose(results, pending, fit, generator)
+        config = propose(self._predictor, results, pending, fit, generator)
         return None if config is None else Guess(config, REFINED)
 
     def _refines(self, number: int) -> bool:

@@ -20,9 +20,9 @@ from dse.trial import Context
 UNIFORM = ((8, 0.0), (4, 0.5), (3, 0.8))
 """(bits, prune ratio) in every layer, from safe to bold; 8 bits unpruned is the usual yardstick."""
 
-SENSITIVITY_GUESSES = 8
-"""Enough for the refined guesses to begin: with twice as many, and seven uniform ones, 30 simulated
-trials of LeNet-5 reached hypervolume 0.352 instead of 0.356, 23 trials 0.332 instead of 0.349."""
+SENSITIVITY_GUESSES = 6
+"""With the uniform ones enough for the refined guesses to begin right after them: those know what
+was told a lag earlier, and need LEAST_RESULTS."""
 
 
 @dataclass(frozen=True)

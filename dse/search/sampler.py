@@ -57,8 +57,8 @@ def fixed_to(guess: Config, space: SearchSpace, sampler: BaseSampler) -> BaseSam
         choice, prefix = guess[name], layer.group or name
         parameters[f"{prefix}.{RATIO}"] = choice.prune_ratio
         parameters[f"{prefix}.{CHANNEL_RATIO}"] = choice.channel_ratio
-        parameters[f"{prefix}.{WEIGHT_BITS}"] = _index(layer.weight_bits, choice.weight_bits)
-        parameters[f"{prefix}.{ACTIVATION_BITS}"] = _index(
+        parameters[f"{prefix}.{WEIGHT_BITS}"] = index(layer.weight_bits, choice.weight_bits)
+        parameters[f"{prefix}.{ACTIVATION_BITS}"] = index(
             layer.activation_bits, choice.activation_bits
         )
     with warnings.catch_warnings():
@@ -105,12 +105,12 @@ def _suggest_bits(trial: optuna.Trial, name: str, choices: BitChoices) -> int:
     """A width, searched by its index when there are gaps: widths are ordered either way."""
     if len(choices.bits) == 1:
         return choices.bits[0]
-    first, last = _index(choices, choices.bits[0]), _index(choices, choices.bits[-1])
+    first, last = index(choices, choices.bits[0]), index(choices, choices.bits[-1])
     chosen = trial.suggest_int(name, first, last)
     return choices.bits[chosen] if _has_gaps(choices) else chosen
 
 
-def _index(choices: BitChoices, bits: int) -> int:
+def index(choices: BitChoices, bits: int) -> int:
     """Optuna's value for a width: the width itself, or its index among widths with gaps."""
     return choices.bits.index(bits) if _has_gaps(choices) else bits
 

@@ -86,7 +86,7 @@ class SamplerSpec:
 
     `name` is one of ours, or the class of any Optuna sampler as `module:Class` or `file.py:Class`,
     made with `options`. Once the guesses are tried, a share `refine` of the trials is proposed by
-    the sensitivity scan corrected by the results; `screen` skips trials it predicts to be beaten.
+    a prediction learned from the results; `screen` skips trials it predicts to be beaten.
     """
 
     name: str = "tpe"
