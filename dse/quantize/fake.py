@@ -7,6 +7,7 @@ the paper's gradient scale, which only matters to an optimizer that is not scale
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import replace
 from typing import Any
@@ -43,12 +44,19 @@ class _RoundToGrid(torch.autograd.Function):
         (gradient,) = gradients
         scaled, rounded = ctx.saved_tensors
         low, high, scale = ctx.limits
-        # clamping first leaves scaled == clamped exactly where the gradient may pass
-        passed = gradient * (scaled.clamp(low, high) == scaled)
+        # one pass instead of four: it stops at its limits, and these ends may pass
+        passed = torch.ops.aten.hardtanh_backward(gradient, scaled, *_around(low, high))
         step = torch.dot(gradient.flatten(), rounded.flatten()) - torch.dot(
             passed.flatten(), scaled.flatten()
         )
         return passed, step * scale, None, None
+
+
+@functools.cache
+def _around(low: float, high: float) -> tuple[float, float]:
+    """The float32 numbers next to [low, high]."""
+    below, above = np.float32(-np.inf), np.float32(np.inf)
+    return float(np.nextafter(np.float32(low), below)), float(np.nextafter(np.float32(high), above))
 
 
 class _RoundToOdd(torch.autograd.Function):

@@ -38,10 +38,40 @@ class _MaxPool(torch.autograd.Function):
         return result, None
 
 
+class _MaxOfFour(torch.autograd.Function):
+    """The same for windows of 2 x 2 side by side, three quarters of the time: columns, then rows.
+
+    In this order the first of equal maxima is torch's. `x` (N, C, y, x) has even sides.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        wider = torch.maximum(x[..., 0::2], x[..., 1::2])
+        ctx.save_for_backward(x, wider)
+        return torch.maximum(wider[..., 0::2, :], wider[..., 1::2, :])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (gradient,) = gradients
+        x, wider = ctx.saved_tensors
+        rows, result = torch.empty_like(wider), torch.empty_like(x)
+        upper, lower = rows[..., 0::2, :], rows[..., 1::2, :]
+        torch.mul(gradient, wider[..., 0::2, :] >= wider[..., 1::2, :], out=upper)
+        torch.sub(gradient, upper, out=lower)
+        left, right = result[..., 0::2], result[..., 1::2]
+        torch.mul(rows, x[..., 0::2] >= x[..., 1::2], out=left)
+        torch.sub(rows, left, out=right)
+        return result
+
+
 def max_pool(x: Tensor, pool: MaxPool) -> Tensor:
     """The largest of each window of `x` (N, C, y, x), differentiable."""
     if any(pool.padding):  # rare, and torch's own handles the border's gradient
         padded: Tensor = torch.nn.functional.max_pool2d(x, pool.kernel, pool.stride, pool.padding)
         return padded
+    if pool.kernel == pool.stride == (2, 2):
+        even = x[..., : x.shape[-2] // 2 * 2, : x.shape[-1] // 2 * 2]
+        four: Tensor = _MaxOfFour.apply(even)  # type: ignore[no-untyped-call]
+        return four
     largest: Tensor = _MaxPool.apply(x, pool)  # type: ignore[no-untyped-call]
     return largest

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from dse.errors import InputError
+from dse.quantize import calibrate
 from dse.quantize.calibrate import (
     Observation,
     choose_grid,
@@ -74,13 +75,18 @@ def test_the_batch_size_changes_nothing() -> None:
         assert np.abs(parts[name].counts - found.counts).sum() <= 4  # float rounding at an edge
 
 
-def test_no_layer_sees_more_than_one_batch_at_a_time() -> None:
+@pytest.mark.parametrize(("most", "passes"), [(1000, 2), (1 << 24, 1)])
+def test_no_layer_sees_more_than_one_batch_at_a_time(
+    most: int, passes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One pass for the extremes, one for the histograms unless the tensors were kept."""
+    monkeypatch.setattr(calibrate, "KEPT_VALUES", most)
     net, sizes = small_net(), []
     net.conv2.register_forward_hook(lambda module, inputs, output: sizes.append(len(output)))
     graph = net.graph(SHAPE)
     sizes.clear()
     observe(graph, net.layers, images(20), batch_size=8)
-    assert sizes == [8, 8, 4] * 2  # one pass for the extremes, one for the histograms
+    assert sizes == [8, 8, 4] * passes
 
 
 def test_no_images_are_refused() -> None:
@@ -157,3 +163,24 @@ def test_centred_pixels_put_the_background_on_a_code() -> None:
     centred = (images() - 0.5) / 0.5  # the seed's Normalize(0.5, 0.5): background -1
     grid = choose_input_grid(observed(small_net(), centred)["input"], 8, "mse")
     assert (grid.scale, grid.zero_point) == (2.0**-7, 128)
+
+
+@given(
+    st.lists(st.floats(-4, 4, width=32), min_size=1, max_size=60),
+    st.sampled_from([1.0, 1e-3, 37.0]),
+)
+def test_histograms_are_torchs(values: list[float], unit: float) -> None:
+    data = torch.tensor(values) * unit
+    low, high = min(float(data.min()), 0.0), max(float(data.max()), 0.0)
+    high = high if high > low else 1.0
+    expected = torch.histc(data.double(), calibrate.BINS, low, high).numpy()
+    assert np.array_equal(calibrate._histogram(data, low, high), expected)
+
+
+def test_tensors_too_many_to_keep_are_computed_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, batch = small_net(), images(20)
+    kept = observed(net, batch, batch_size=8)
+    monkeypatch.setattr(calibrate, "KEPT_VALUES", 1000)
+    for name, again in observed(net, batch, batch_size=8).items():
+        assert np.array_equal(kept[name].counts, again.counts)
+        assert np.array_equal(kept[name].edges, again.edges)

@@ -158,3 +158,24 @@ def test_widths_are_those_of_the_config() -> None:
     assert {layer.name: layer.weights.bits for layer in network.layers} == weight_bits
     read = {layer.name: network.input_grid_of(layer).bits for layer in network.layers}
     assert read == activation_bits
+
+
+# On a grid of 0..3 with step 1 the gradient passes from 0 to 3, both included: a ReLU's zero, and
+# the top code, still move. The float32 numbers next to them do not.
+@pytest.mark.parametrize(
+    ("x", "passes"),
+    [
+        (0.0, 1.0),
+        (-0.0, 1.0),
+        (-1e-45, 0.0),
+        (3.0 - 2**-22, 1.0),
+        (3.0, 1.0),
+        (3.0 + 2**-21, 0.0),
+        (3.1, 0.0),
+    ],
+)
+def test_the_gradient_passes_up_to_the_ends_of_the_grid(x: float, passes: float) -> None:
+    value = torch.tensor([x], requires_grad=True)
+    round_to_grid(value, torch.tensor(0.0, requires_grad=True), 0, 3).sum().backward()
+    assert value.grad is not None
+    assert value.grad.item() == passes
