@@ -25,7 +25,7 @@ from dse.config import Config, LayerConfig
 from dse.errors import InputError
 from dse.integer.network import INPUT
 from dse.quantize import QuanNet
-from dse.quantize.calibrate import choose_grid, choose_input_grid, observe
+from dse.quantize.calibrate import KEPT_VALUES, choose_grid, choose_input_grid, observe
 from dse.quantize.graph import LayerCall, Maker, bent, joined
 from dse.quantize.weights import quantize_weights, wants_mid_rise
 from dse.storage import formats
@@ -141,10 +141,11 @@ def scan(context: Context) -> dict[str, LayerSensitivity]:
 def _measured(
     losses: _Losses, name: str, space: LayerSpace, allowed: Sequence[str]
 ) -> LayerSensitivity:
-    ratios = _ratios(space.prune_ratio)
+    ratios = _ratios(space.prune_ratio).tolist()
+    pruned = {ratio: losses.pruned(name, ratio) for ratio in ratios}
     found = []
-    for ratio, bits in itertools.product(ratios.tolist(), _some(space.weight_bits.bits)):
-        weight = losses.pruned(name, ratio)
+    for ratio, bits in itertools.product(ratios, _some(space.weight_bits.bits)):
+        weight = pruned[ratio]
         mid_rise = wants_mid_rise(weight, bits, losses.sparse_storage)
         integers = quantize_weights(weight, bits, mid_rise)
         sizes = formats.sizes(integers, formats.select(allowed)).values()
@@ -200,6 +201,7 @@ class _Losses:
         self._graph = net.graph(tuple(images.shape[1:]))
         self._seen = observe(self._graph, net.layers, images, len(images))
         self._source = {call.name: self._graph.origin(call.source) for call in self._graph.calls}
+        self._before: dict[str, Tensor] = {}  # what makers give as long as nothing is changed
         self._float = F.log_softmax(self._logits({}, {}), dim=1)
 
     def pruned(self, name: str, ratio: float) -> npt.NDArray[np.float32]:
@@ -223,22 +225,43 @@ class _Losses:
 
     @torch.no_grad()
     def _logits(self, weights: Mapping[str, Tensor], widths: Mapping[str, int]) -> Tensor:
-        layers = self._net.layers
+        origin, changed = self._graph.origin, weights.keys() | widths.keys()
+        touched: set[str] = set()  # makers that differ, because they or what they read are changed
+        kept = sum(values.numel() for values in self._before.values())
 
         def make(node: Maker, sources: list[Tensor]) -> Tensor:
-            if not isinstance(node, LayerCall):
-                return bent(joined(node, sources), node.nonlinearity)
-            layer, (x,) = layers[node.module], sources
-            if node.module in widths:
-                x = self._quantized(x, node, widths[node.module])
-            if node.module in weights:
-                state = {**dict(layer.named_parameters()), "weight": weights[node.module]}
-                y: Tensor = torch.func.functional_call(layer, state, (x,))
-            else:
-                y = layer(x)
-            return bent(y, node.nonlinearity)
+            nonlocal kept
+            own = isinstance(node, LayerCall) and node.module in changed
+            if own or any(origin(name) in touched for name in node.inputs):
+                touched.add(node.name)
+            elif node.name in self._before:
+                return self._before[node.name]
+            made = bent(self._made(node, sources, weights, widths), node.nonlinearity)
+            if node.name not in touched and kept + made.numel() <= KEPT_VALUES:
+                self._before[node.name], kept = made, kept + made.numel()
+            return made
 
         return self._graph.run(self._images, make)
+
+    def _made(
+        self,
+        node: Maker,
+        sources: list[Tensor],
+        weights: Mapping[str, Tensor],
+        widths: Mapping[str, int],
+    ) -> Tensor:
+        """What a maker makes under the changes, before its nonlinearity."""
+        if not isinstance(node, LayerCall):
+            return joined(node, sources)
+        layer, (x,) = self._net.layers[node.module], sources
+        if node.module in widths:
+            x = self._quantized(x, node, widths[node.module])
+        if node.module not in weights:
+            y: Tensor = layer(x)
+            return y
+        state = {**dict(layer.named_parameters()), "weight": weights[node.module]}
+        changed: Tensor = torch.func.functional_call(layer, state, (x,))
+        return changed
 
     def _quantized(self, x: Tensor, node: LayerCall, bits: int) -> Tensor:
         origin = self._source[node.name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from itertools import pairwise
 
@@ -124,3 +125,21 @@ def test_a_group_loses_and_needs_what_its_layers_do_together() -> None:
     first = [choice(4, 3, 1.0, 100), choice(8, 5, 0.25, 200)]
     second = [choice(8, 4, 0.5, 20), choice(2, 2, 9.0, 5)]  # 4 bits cannot be stored there
     assert sensitivity.added(first, second) == [choice(8, 5, 0.75, 220)]
+
+
+def test_what_a_change_cannot_reach_is_not_computed_again(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net, images = copy.deepcopy(context.baseline), context.data.train.images[:50]
+    losses, weight = sensitivity._Losses(net, images), 2 * net.layers["fc"].weight.detach().numpy()
+    calls: list[str] = []
+    for name, layer in net.layers.items():
+        layer.register_forward_hook(lambda *_, name=name: calls.append(name))
+    after_fc = losses.of_weights("fc", weight)
+    assert "conv" not in calls
+    losses.of_activations("conv", 2)
+    assert "conv" in calls
+    assert losses.of_weights("fc", weight) == after_fc  # nor is anything changed kept
+
+    monkeypatch.setattr(sensitivity, "KEPT_VALUES", 0)
+    assert sensitivity._Losses(net, images).of_weights("fc", weight) == after_fc
