@@ -54,6 +54,10 @@ class Attempts:
         self._deaths[number] += 1
         self._suspects.add(number)
 
+    def spared(self, number: int) -> None:
+        """The process that evaluated the trial died for a reason that is known to be another's."""
+        self._running.discard(number)
+
     def end(self, number: int) -> None:
         """The trial has a result."""
         self._running.discard(number)

@@ -17,6 +17,7 @@ import torch
 
 import dse
 from dse.errors import InputError
+from dse.search import arrays
 from dse.search.workers import GetExecutor, evaluate
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.spec import ParallelSpec, StudySpec
@@ -43,7 +44,7 @@ def executor(
     Raises InputError when there is no such scheduler.
     """
     assert parallel.address is not None
-    with _connected(parallel.address) as client:
+    with _connected(parallel.address) as client, arrays.on_disk(context, folder.arrays):
         shared = _OnCluster(client.get_executor(pure=False), dict(versions()))
         yield lambda: shared
 

@@ -169,6 +169,9 @@ def _result(
     try:
         return future.result()
     except workers.WorkerDied:
+        if folder.overdue() - {task.number}:  # it died with the process of one that took too long
+            attempts.spared(task.number)
+            return None
         attempts.died(task.number)
         if not attempts.exhausted(task.number):
             return None
@@ -181,7 +184,4 @@ def _result(
         if isinstance(error, OSError) and error.errno in NO_ROOM:
             raise  # not the trial's fault, and the next would fail as well
         reason = f"{type(error).__name__}: {error}"
-    record = TrialRecord(task.number, "failed", reason, task.origin, task.config)
-    with folder.new_trial(task.number) as scratch:
-        (scratch / "result.json").write_text(record.to_json())
-    return record
+    return workers.fail(task, reason, folder)

@@ -19,6 +19,7 @@ from joblib.externals import loky
 from dse import data, fpga, models, train
 from dse.errors import InputError
 from dse.quantize import convert
+from dse.search import arrays, limits
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.spec import ParallelSpec, StudySpec
 from dse.trial import Context, Task, run
@@ -47,6 +48,9 @@ def load_context(
     spec: StudySpec, folder: StudyFolder, dataset: data.Dataset | None = None
 ) -> Context:
     """Dataset (unless at hand), baseline and teacher of a study, the same in every process."""
+    teacher = None
+    if dataset is None and folder.arrays.is_dir():
+        dataset, teacher = arrays.mapped(folder.arrays)
     dataset = dataset or load_data(spec)
     recorded = yaml.load(folder.study.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     if dataset.fingerprint != recorded["dataset_used"]["fingerprint"]:
@@ -65,7 +69,8 @@ def load_context(
         ) from error
     baseline.eval()
     baseline.sparse_storage = any(name != "dense" for name in spec.storage)
-    teacher = train.logits_of(baseline, dataset.train.images)
+    if teacher is None:
+        teacher = train.logits_of(baseline, dataset.train.images)
     return Context(spec, baseline, dataset, teacher, fpga.load_device(spec.device))
 
 
@@ -81,8 +86,9 @@ def load_data(spec: StudySpec) -> data.Dataset:
     )
 
 
-_contexts: dict[StudyFolder, Context] = {}
-"""Context of the study this process works for; kept between its tasks."""
+_contexts: dict[tuple[StudyFolder, int], Context] = {}
+"""Context of the study this process works for, by folder and age of its baseline; kept between its
+tasks. A worker of a cluster outlives studies, and one begun afresh has the same folder."""
 
 
 def evaluate(task: Task, spec: StudySpec, folder: StudyFolder) -> TrialRecord:
@@ -91,10 +97,30 @@ def evaluate(task: Task, spec: StudySpec, folder: StudyFolder) -> TrialRecord:
         record = folder.read_trial(task.number)
         if record.config == task.config:
             return record
-    if folder not in _contexts:
+    limit, trace = spec.parallel.trial_timeout_s, folder.overdue_trial(task.number)
+    place = limits.place_in(trace, evaluate.__name__)  # of an attempt whose process was ended
+    if place:
+        trace.unlink()
+        return fail(task, f"took longer than parallel.trial_timeout; it was {place}", folder)
+    with limits.limited(limit, trace):
+        return run(task, _context(spec, folder), folder)
+
+
+def fail(task: Task, reason: str, folder: StudyFolder) -> TrialRecord:
+    """Leave the record of a trial that failed."""
+    record = TrialRecord(task.number, "failed", reason, task.origin, task.config)
+    with folder.new_trial(task.number) as scratch:
+        (scratch / "result.json").write_text(record.to_json())
+    return record
+
+
+def _context(spec: StudySpec, folder: StudyFolder) -> Context:
+    """The study's context, loaded unless this process has it already."""
+    key = folder, folder.baseline.stat().st_mtime_ns
+    if key not in _contexts or _contexts[key].spec != spec:
         _contexts.clear()
-        _contexts[folder] = load_context(spec, folder)
-    return run(task, _contexts[folder], folder)
+        _contexts[key] = load_context(spec, folder)
+    return _contexts[key]
 
 
 def start_worker(coordinator: int) -> None:
@@ -119,11 +145,12 @@ def executor(
 ) -> Iterator[GetExecutor]:
     """A function that gives a working executor, a new one after the last one broke.
 
-    `context` is used when the trials run in this process; workers load their own.
+    `context` is used when the trials run in this process; workers map its images. A trial whose
+    time is limited runs in another process, that can be ended.
     """
-    if parallel.workers == 1:
+    if parallel.workers == 1 and parallel.trial_timeout_s is None:
         _contexts.clear()
-        _contexts[folder] = context
+        _contexts[folder, folder.baseline.stat().st_mtime_ns] = context
         inline = InlineExecutor()
         yield lambda: inline
         return
@@ -137,7 +164,7 @@ def executor(
             reuse="auto",
         )
 
-    with _environment(CHILDREN):
+    with _environment(CHILDREN), arrays.on_disk(context, folder.arrays):
         try:
             yield processes
         finally:

@@ -19,8 +19,8 @@ from dse.errors import InputError
 
 State = Literal["complete", "infeasible", "skipped", "failed"]
 
-SCRAP = re.compile(r"\..+-[0-9a-f]{32}")
-"""Names of what is written beside its place and moved there when whole."""
+SCRAP = re.compile(r"\..+-([0-9a-f]{32}|overdue)")
+"""Names of what is moved into its place when whole, or there only while a trial runs."""
 
 OURS = (
     "study.yml",
@@ -28,6 +28,7 @@ OURS = (
     "study.lock",
     "baseline.pt",
     "baseline.pt.part",
+    "arrays",
     "references.json",
     "guesses.json",
     "sensitivity.json",
@@ -180,6 +181,11 @@ class StudyFolder:
         return self.path / "baseline.pt"
 
     @property
+    def arrays(self) -> Path:
+        """Folder of the prepared images, while several processes use them."""
+        return self.path / "arrays"
+
+    @property
     def references(self) -> Path:
         """Reference points as JSON."""
         return self.path / "references.json"
@@ -237,10 +243,20 @@ class StudyFolder:
         """Folder of one finished trial."""
         return self.path / "trials" / str(number)
 
+    def overdue_trial(self, number: int) -> Path:
+        """Where a trial was when its process was ended; empty while it may go on."""
+        return self.path / "trials" / f".{number}-overdue"
+
+    def overdue(self) -> set[int]:
+        """Numbers of the trials whose processes were ended and who have no result yet."""
+        traces = (self.path / "trials").glob(".*-overdue")
+        return {int(path.name[1:].partition("-")[0]) for path in traces if path.stat().st_size}
+
     def remove_scraps(self) -> None:
         """Delete what killed runs left half written. Only for who holds the lock."""
         for scrap in [*_scraps(self.path), *_scraps(self.path / "trials")]:
             _delete(scrap)
+        shutil.rmtree(self.arrays, ignore_errors=True)
 
     def delete(self) -> None:
         """Delete the study and its report. Other files, such as deployed ones, stay."""

@@ -238,10 +238,5 @@ def _budget(section: Section) -> tuple[int | None, float | None]:
     """Trials and seconds; a study given neither makes the default number of trials."""
     section.known_keys("trials", "timeout")
     trials = None if section.get("trials") is None else section.integer("trials", 1, COUNT)
-    timeout_s = None
-    if section.get("timeout") is not None:
-        try:
-            timeout_s = duration_s(section.get("timeout"))
-        except InputError as error:
-            section.wrong("timeout", str(error))
+    timeout_s = section.duration("timeout")
     return (DEFAULT_TRIALS if trials is None and timeout_s is None else trials), timeout_s

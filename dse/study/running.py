@@ -92,13 +92,16 @@ def sampler_values(spec: SamplerSpec) -> dict[str, Any]:
 
 def parallel(section: Section) -> ParallelSpec:
     """Where trials run: in this process, in several, on a dask cluster; and whose journal."""
-    section.known_keys("workers", "engine", "address", "journal")
+    section.known_keys("workers", "engine", "address", "journal", "trial_timeout")
     engine = section.text("engine", "local")
     if engine not in ENGINES:
         section.wrong("engine", f"no engine {shown(engine)}{nearest(engine, ENGINES)}")
-    return ParallelSpec(
-        section.integer("workers", 1, COUNT), _address(section, engine), _journal(section, engine)
-    )
+    address, journal = _address(section, engine), _journal(section, engine)
+    limit_s = section.duration("trial_timeout")
+    if journal and limit_s:
+        message = "is for trials in processes of their own, but those of a shared journal run in "
+        section.wrong("trial_timeout", message + "the process that would be ended")
+    return ParallelSpec(section.integer("workers", 1, COUNT), address, journal, limit_s)
 
 
 def _address(section: Section, engine: str) -> str | None:
@@ -145,4 +148,5 @@ def parallel_values(spec: ParallelSpec) -> dict[str, Any]:
     """Inverse of `parallel`."""
     where = {} if spec.address is None else {"engine": "dask", "address": spec.address}
     journal = {} if spec.journal is None else {"journal": spec.journal}
-    return {"workers": spec.workers, **where, **journal}
+    limit = {} if spec.trial_timeout_s is None else {"trial_timeout": spec.trial_timeout_s}
+    return {"workers": spec.workers, **where, **journal, **limit}

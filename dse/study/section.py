@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from dse.errors import nearest
-from dse.study.units import number, shown
+from dse.errors import InputError, nearest
+from dse.study.units import duration_s, number, shown
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,16 @@ class Section:
             self.wrong(key, f"must be a whole number {bounds}, but got {shown(value)}")
             return default
         return whole
+
+    def duration(self, key: str) -> float | None:
+        """Seconds, or None where no duration is given."""
+        if self.get(key) is None:
+            return None
+        try:
+            return duration_s(self.get(key))
+        except InputError as error:
+            self.wrong(key, str(error))
+            return None
 
     def text(self, key: str, default: str) -> str:
         """A text that is not empty."""

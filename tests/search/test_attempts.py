@@ -60,6 +60,14 @@ def test_a_worker_that_died_makes_a_suspect_at_once(folder: StudyFolder) -> None
         assert not attempts.exhausted(0)
 
 
+def test_a_trial_that_died_for_another_is_not_counted(folder: StudyFolder) -> None:
+    with counted(folder) as attempts:
+        attempts.begin(0)
+        attempts.spared(0)
+        assert not attempts.suspect(0)
+    assert list(folder.path.iterdir()) == []
+
+
 def test_a_trial_with_a_result_killed_nobody(folder: StudyFolder) -> None:
     for _ in range(MOST):
         crashed(folder, 2)

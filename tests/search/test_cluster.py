@@ -18,6 +18,7 @@ from dse.study.load import load_study
 from dse.study.spec import ParallelSpec, StudySpec
 
 from . import tiny
+from .test_limits import STUCK, check_one_was_slow, slow_study
 
 distributed = pytest.importorskip("distributed", reason="dask is not installed: not run")
 pytestmark = pytest.mark.slow
@@ -81,6 +82,13 @@ def test_a_killed_worker_costs_no_trial_and_changes_none(
 
     search.optimize(study(place, running.scheduler_address), folder, Watched(3, kill_one))
     assert results(folder) == alone
+
+
+def test_a_trial_that_hangs_is_ended_with_its_worker(running: Any, tmp_path: Path) -> None:
+    spec, folder = slow_study(tmp_path, STUCK), StudyFolder(tmp_path / "results")
+    parallel = replace(spec.parallel, workers=2, address=running.scheduler_address)
+    search.optimize(replace(spec, parallel=parallel), folder, Watched())
+    check_one_was_slow(folder)
 
 
 def test_a_worker_with_other_code_is_refused(

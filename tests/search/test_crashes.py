@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -85,23 +82,12 @@ def test_a_trial_that_kills_its_only_process_is_requeued_three_times(
     assert len(found) == TRIALS
 
 
-@contextmanager
-def no_file_above(size: int) -> Iterator[None]:
-    """Children started here find no room in a file beyond `size` bytes, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
 @pytest.mark.parametrize("size", [2_000, 12_000], ids=["at once", "after some trials"])
 def test_a_full_disk_is_one_message_and_costs_nothing(
     place: Path, undisturbed: dict[int, str], size: int
 ) -> None:
     name = f"full-{size}"
-    with no_file_above(size):
+    with tiny.no_file_above(size):
         process = tiny.started("tiny.yml", "--out", name, "--workers", "1", cwd=place)
     _, errors = process.communicate(timeout=2 * tiny.PATIENCE_S)
     assert process.returncode == 2, errors

@@ -32,7 +32,8 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Context, StudyFolde
 
 @pytest.fixture
 def task(study: tuple[Context, StudyFolder], monkeypatch: pytest.MonkeyPatch) -> Task:
-    monkeypatch.setattr(workers, "_contexts", {study[1]: study[0]})
+    key = study[1], study[1].baseline.stat().st_mtime_ns
+    monkeypatch.setattr(workers, "_contexts", {key: study[0]})
     return Task(0, "here", {name: tiny.choice(0.5, 4) for name in study[0].spec.search_space})
 
 

@@ -135,6 +135,8 @@ def test_where_trials_run(write: Write, tmp_path: Path) -> None:
     spec = load_study(write(lines))
     assert spec.parallel == ParallelSpec(8, "tcp://10.0.0.1:8786")
     assert again(spec, tmp_path) == spec
+    spec = load_study(write("parallel: {trial_timeout: 10 min}"))
+    assert spec.parallel == ParallelSpec(trial_timeout_s=600.0)
     spec = load_study(write("parallel: {journal: 'postgresql://me@db:5432/dse'}"))
     assert spec.parallel == ParallelSpec(journal="postgresql://me@db:5432/dse")
     assert again(spec, tmp_path) == spec
@@ -143,6 +145,12 @@ def test_where_trials_run(write: Write, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("parallel", "message"),
     [
+        ("{trial_timeout: soon}", "parallel.trial_timeout: must be seconds above 0, .* 'soon'"),
+        ("{trial_timeout: 0}", "parallel.trial_timeout: must be seconds above 0"),
+        (
+            "{trial_timeout: 9, journal: 'postgresql://me@db:5432/dse'}",
+            "parallel.trial_timeout: is for trials in processes of their own",
+        ),
         ("{engine: dusk}", "parallel.engine: no engine 'dusk'; did you mean 'dask'"),
         ("{engine: dask}", "parallel.address: is missing: give the scheduler's, like 'tcp://"),
         ("{address: 'tcp://a:1'}", "parallel.address: is for engine 'dask', but .* 'local'"),
