@@ -6,14 +6,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
-from optuna.samplers import BaseSampler
 
 from dse.config import Config
 from dse.search import widths
 from dse.search.guesses import Guess
 from dse.search.prediction import Predictor
 from dse.search.proposal import propose
-from dse.search.widths import UsefulWidths
 from dse.study.folder import LayerSensitivity, TrialRecord
 from dse.study.spec import StudySpec
 from dse.trial import Screen
@@ -36,16 +34,8 @@ class Advice:
         self._spec, self.first = spec, first
         predictable = measured.keys() >= spec.search_space.keys()
         wanted = spec.objectives.keys() == {"accuracy", "memory_bytes"}
-        tpe = spec.sampler.name == "tpe" and predictable
-        self._widest = widths.useful(measured, spec.search_space) if tpe else {}
+        self.widest = widths.useful(measured, spec.search_space) if predictable else {}
         self._predictor = Predictor(measured, spec.search_space) if predictable and wanted else None
-
-    def narrowed(self, chosen: BaseSampler) -> BaseSampler:
-        """A sampler that leaves out useless widths; as it is where the scan does not tell which.
-
-        Only TPE samples each parameter by itself, as that needs.
-        """
-        return UsefulWidths(chosen, self._widest) if self._widest else chosen
 
     @property
     def total(self) -> int | None:

@@ -45,7 +45,7 @@ def optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     written any more. KeyboardInterrupt leaves it resumable.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler.sampler_for(spec.sampler, spec.seed, 0)  # all refused before minutes of training
+    sampler.try_out(spec)  # all refused before minutes of training
     url, address = spec.parallel.journal, spec.parallel.address
     if address:
         cluster.check(address)

@@ -94,9 +94,8 @@ class Dialogue:
         results = [self._records[n] for n in range(told) if n in self._records]
         pending = [self._configs[n] for n in range(told, number) if n in self._configs]
         guess = self._advice.guess(number, results, pending)
-        chosen = self._advice.narrowed(
-            sampler.sampler_for(self.spec.sampler, self.spec.seed, number)
-        )
+        widest = self._advice.widest
+        chosen = sampler.sampler_for(self.spec.sampler, self.spec.seed, number, widest)
         if guess is not None:
             chosen = sampler.fixed_to(guess.config, self.spec.search_space, chosen)
         self._study.sampler = chosen

@@ -5,14 +5,17 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import optuna
+from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import BaseSampler
+from optuna.trial import FrozenTrial
 
 from dse.config import Config, LayerConfig
 from dse.errors import InputError
 from dse.study.running import sampler_class
-from dse.study.spec import BitChoices, RatioRange, SamplerSpec, SearchSpace
+from dse.study.spec import BitChoices, RatioRange, SamplerSpec, SearchSpace, StudySpec
 from dse.user_code import cause
 
 RATIO, CHANNEL_RATIO = "prune_ratio", "channel_ratio"
@@ -27,8 +30,35 @@ SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
 }
 
 
-def sampler_for(spec: SamplerSpec, seed: int, number: int) -> BaseSampler:
-    """The sampler that proposes trial `number`.
+class UsefulWidths(optuna.samplers.TPESampler):
+    """TPE that samples no integer above the `widest` of its parameter.
+
+    Trials still record the whole range, so wider configs of others can be told.
+    """
+
+    def __init__(self, seed: int, widest: Mapping[str, int]) -> None:
+        """Of the parameters that `widest` names."""
+        super().__init__(seed=seed)
+        self._widest = widest
+
+    def sample_independent(
+        self,
+        study: optuna.Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """One value, from the narrower range."""
+        if param_name in self._widest:
+            assert isinstance(param_distribution, IntDistribution)
+            param_distribution = IntDistribution(param_distribution.low, self._widest[param_name])
+        return super().sample_independent(study, trial, param_name, param_distribution)
+
+
+def sampler_for(
+    spec: SamplerSpec, seed: int, number: int, widest: Mapping[str, int] | None = None
+) -> BaseSampler:
+    """The sampler that proposes trial `number`; TPE no integers above those of `widest`.
 
     Each trial has a sampler of its own seed, so what it proposes depends on the finished trials
     alone, not on what the process has sampled before: a resumed study goes on as if undisturbed.
@@ -37,6 +67,8 @@ def sampler_for(spec: SamplerSpec, seed: int, number: int) -> BaseSampler:
     """
     digest = hashlib.sha256(f"{seed}:{number}".encode()).digest()
     own_seed = int.from_bytes(digest[:4], "big")
+    if spec.name == "tpe" and widest:
+        return UsefulWidths(own_seed, widest)
     if spec.name in SAMPLERS:
         return SAMPLERS[spec.name](own_seed)
     with warnings.catch_warnings():
@@ -48,6 +80,19 @@ def sampler_for(spec: SamplerSpec, seed: int, number: int) -> BaseSampler:
     if not isinstance(made, BaseSampler):
         raise InputError(f"sampler.name: {spec.name} is no Optuna sampler")
     return made
+
+
+def try_out(spec: StudySpec) -> None:
+    """Have the study's sampler propose one config.
+
+    Raises InputError when it cannot: some samplers know one objective only.
+    """
+    study = optuna.create_study(directions=list(spec.objectives.values()))
+    study.sampler = sampler_for(spec.sampler, spec.seed, 0)
+    try:
+        suggest(study.ask(), spec.search_space)
+    except Exception as error:  # the class may be anybody's
+        raise InputError(f"sampler: {spec.sampler.name} {cause(error)}") from error
 
 
 def fixed_to(guess: Config, space: SearchSpace, sampler: BaseSampler) -> BaseSampler:

@@ -155,7 +155,8 @@ class _Numbered(BaseSampler):
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Choose before anything is sampled."""
         guess = self._advice.guess(trial.number, self._folder.read_trials(), ())
-        self._own = sampler.sampler_for(self._spec.sampler, self._spec.seed, trial.number)
+        spec, widest = self._spec, self._advice.widest
+        self._own = sampler.sampler_for(spec.sampler, spec.seed, trial.number, widest)
         if guess is not None:
             self._own = sampler.fixed_to(guess.config, self._spec.search_space, self._own)
         self._own.before_trial(study, trial)

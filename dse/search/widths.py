@@ -3,12 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
-
-from optuna import Study
-from optuna.distributions import BaseDistribution, IntDistribution
-from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial
 
 from dse.search import sampler
 from dse.search.sensitivity import FINE
@@ -37,38 +31,3 @@ def useful(measured: Mapping[str, LayerSensitivity], space: SearchSpace) -> dict
             parameter = f"{layer.group or name}.{key}"
             widest[parameter] = max(widest.get(parameter, 0), sampler.index(allowed, enough))
     return widest
-
-
-class UsefulWidths(BaseSampler):
-    """Has `inner` sample integers no larger than the `widest` of their parameter.
-
-    The trial still records the whole range, so wider configs of others can be told.
-    """
-
-    def __init__(self, inner: BaseSampler, widest: Mapping[str, int]) -> None:
-        """Narrow what `inner` samples one by one; what it samples together it may take as it is."""
-        self._inner, self._widest = inner, widest
-
-    def infer_relative_search_space(
-        self, study: Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
-        """As the inner sampler's."""
-        return self._inner.infer_relative_search_space(study, trial)
-
-    def sample_relative(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
-    ) -> dict[str, Any]:
-        """As the inner sampler's."""
-        return self._inner.sample_relative(study, trial, search_space)
-
-    def sample_independent(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        param_name: str,
-        param_distribution: BaseDistribution,
-    ) -> Any:
-        """One value, from the narrower range."""
-        if isinstance(param_distribution, IntDistribution) and param_name in self._widest:
-            param_distribution = IntDistribution(param_distribution.low, self._widest[param_name])
-        return self._inner.sample_independent(study, trial, param_name, param_distribution)

@@ -108,7 +108,7 @@ def searched(
     return asked
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(st.data(), st.integers(2, LAG))
 def test_the_order_in_which_trials_end_changes_no_task(
     spec: StudySpec, calm: dict[int, Task], data: st.DataObject, workers: int
@@ -118,6 +118,22 @@ def test_the_order_in_which_trials_end_changes_no_task(
     )
     assert shuffled == calm
     assert list(shuffled) == list(range(TRIALS))
+
+
+@pytest.mark.parametrize(
+    ("name", "trials"),
+    [("tpe", 24), ("gp", 14), ("nsga2", 48), ("random", 12), ("optuna.samplers:QMCSampler", 12)],
+)
+def test_a_sampler_alone_asks_for_the_same_whatever_the_workers(
+    spec: StudySpec, name: str, trials: int
+) -> None:
+    """Of three workers the one that began last ends first."""
+    options = {"seed": 0} if name.endswith("QMCSampler") else {}  # a sequence has one for all
+    sampler = SamplerSpec(name, (), options, refine=0, screen=False)
+    alone = replace(spec, trials=trials, sampler=sampler)
+    one = searched(dialogue(alone, new_study()))
+    assert searched(dialogue(alone, new_study()), lambda count: count - 1, workers=3) == one
+    assert len({str(task.config) for task in one.values()}) > trials / 2
 
 
 def test_tasks_come_from_everyone(calm: dict[int, Task]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import optuna
 import pytest
@@ -13,7 +14,10 @@ from dse.config import Config, LayerConfig
 from dse.errors import InputError
 from dse.search import sampler
 from dse.study import running
+from dse.study.load import load_study
 from dse.study.spec import BitChoices, LayerSpace, RatioRange, SamplerSpec, SearchSpace
+
+from . import tiny
 
 widths = st.sets(st.integers(1, 16), min_size=1).map(lambda bits: BitChoices(tuple(sorted(bits))))
 ratios = st.tuples(st.floats(0, 1), st.floats(0, 1)).map(lambda ends: RatioRange(*sorted(ends)))
@@ -150,8 +154,16 @@ def test_any_optuna_sampler_by_its_import_path() -> None:
         ("numpy.random:RandomState", {}, "sampler.name: numpy.random:RandomState is no Optuna"),
     ],
 )
-def test_a_class_that_cannot_be_used_is_refused(
+def test_a_class_that_cannot_be_made_is_refused(
     name: str, options: dict[str, object], message: str
 ) -> None:
     with pytest.raises(InputError, match=message):
         sampler.sampler_for(SamplerSpec(name, options=options), 0, 0)
+
+
+def test_a_sampler_of_one_objective_is_refused_where_there_are_two(tmp_path: Path) -> None:
+    spec = load_study(tiny.write(tmp_path, sampler={"name": "optuna.samplers:CmaEsSampler"}))
+    with pytest.raises(InputError, match=r"CmaEsSampler raised ValueError.* multi-objective"):
+        sampler.try_out(spec)
+    sampler.try_out(replace(spec, objectives={"accuracy": "maximize"}))
+    sampler.try_out(replace(spec, sampler=SamplerSpec()))
