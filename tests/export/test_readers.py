@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from dse import export
 from dse.export import Deployment, check, reader_names
+from dse.export.verify import _comparison
 from tests.export.deployments import deployment_of, deployments, lively
 
 FAST = ("binary", "memory", "onnxruntime", "vectors", "yaml")
@@ -106,3 +107,20 @@ def test_files_without_their_package_are_left_out(
     left_out = export.write(deployment, tmp_path / "deploy")
     assert left_out["onnx"] == "onnx is not installed (pip install 'dse[export]')"
     assert check("onnxruntime", deployment, tmp_path / "deploy").status == "not run"
+
+
+@pytest.mark.parametrize("reader", ["binary", "memory", "yaml"])
+def test_a_large_network_is_evaluated_on_fewer_images_and_says_so(
+    reader: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deployment = deployment_of(lively(3, 4), images=30)
+    folder = written(deployment, tmp_path)
+    whole = check(reader, deployment, folder)
+    assert (whole.images, whole.note) == (30, "")
+    # weights x pixels: conv1 72 x 64, conv2 48 x 14, fc1 8 x 84, fc2 5 x 8
+    monkeypatch.setattr(_comparison, "REFERENCE_MACS", 12 * (4608 + 672 + 672 + 40))
+    found = check(reader, deployment, folder)
+    assert (found.status, found.images) == ("passed", 12)
+    assert found.note == "integers equal; logits of the first 12 images, to save time"
+    monkeypatch.setattr(_comparison, "REFERENCE_MACS", 1)
+    assert check(reader, deployment, folder).images == 8  # the traced ones, at the least

@@ -1,5 +1,5 @@
-/* Runs model.c on vectors.bin and compares every output; built with MODEL_TRACED, also every
- * accumulator of the first images, so that it names the first layer that differs.
+/* Runs model.c on vectors.bin and compares every output; built with MODEL_TRACED, the outputs and
+ * every accumulator of the first images only, so that it names the first layer that differs.
  *
  * vectors.bin, little-endian: int64 images, int64 traced images; per image its uint16 input codes,
  * int64 accumulators of all layers (traced images only), int64 outputs. */
@@ -45,13 +45,11 @@ static void compare(const char *layer, int position, int64_t expected, int64_t a
 
 #ifdef MODEL_TRACED
 static const char *const layer_names[] = MODEL_LAYER_NAMES;
-static int tracing;
 
 /* Layers and positions come in the order of vectors.bin. */
 void model_trace(int layer, int position, int64_t accumulator)
 {
-    if (tracing)
-        compare(layer_names[layer], position, read_int64(), accumulator);
+    compare(layer_names[layer], position, read_int64(), accumulator);
 }
 #endif
 
@@ -68,7 +66,11 @@ int main(int count, char **arguments)
     }
     for (int layer = 0; layer < MODEL_LAYERS; layer++)
         accumulators += sizes[layer];
-    const int64_t images = read_int64(), traced = read_int64();
+    int64_t images = read_int64();
+    const int64_t traced = read_int64();
+#ifdef MODEL_TRACED
+    images = traced;
+#endif
     for (image = 0; image < images; image++) {
         static model_input_t input[MODEL_INPUT_SIZE];
         static model_output_t output[MODEL_OUTPUT_SIZE];
@@ -76,9 +78,7 @@ int main(int count, char **arguments)
             codes[i] = (uint16_t)read_bytes(2);
             input[i] = (model_input_t)codes[i];
         }
-#ifdef MODEL_TRACED
-        tracing = image < traced;
-#else
+#ifndef MODEL_TRACED
         for (int64_t i = 0; image < traced && i < accumulators; i++)
             read_bytes(8);
 #endif

@@ -20,7 +20,7 @@ def check(deployment: Deployment, folder: Path) -> Finding:
         inner = Finding("")
         read = storage.load_network(folder / file_name("int", form))
         compare_networks(inner, deployment, read)
-        finding.images = inner.images
+        finding.images, finding.note = inner.images, inner.note
         finding.values += inner.values
         if inner.mismatches:
             name = file_name("int", form)
