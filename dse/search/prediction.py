@@ -137,9 +137,15 @@ class MeasuredLayer:
             for width in self._widths
         }
         self.activation_widths = sorted(bits for bits, _ in measured.activations)
+        self._bits: dict[LayerConfig, float] = {}  # the same results are looked at for every guess
 
     def bits(self, choice: LayerConfig) -> float:
         """Packed bits, their logarithm linear in log density and in width."""
+        if choice not in self._bits:
+            self._bits[choice] = self._interpolated(choice)
+        return self._bits[choice]
+
+    def _interpolated(self, choice: LayerConfig) -> float:
         depth = -math.log(max(1 - choice.prune_ratio, 1e-6))
         sizes = [np.interp(depth, rows[:, 0], rows[:, 1]) for rows in self.rows.values()]
         return math.exp(np.interp(choice.weight_bits, self._widths, sizes))

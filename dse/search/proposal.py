@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import astuple
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -171,11 +172,19 @@ def _fewest(widths: Sequence[int], factor: float) -> int:
 
 def _choices(layer: MeasuredLayer, reads: int, factors: Vector, space: LayerSpace) -> list[Choice]:
     """The measured choices and those halfway between two prune ratios, with their log error."""
-    found = []
+    configs, lost, bits = _points(layer, reads, space)
+    return list(map(Choice, configs, (lost @ factors).tolist(), bits))
+
+
+@lru_cache(maxsize=4096)  # layers times activation widths of one study
+def _points(
+    layer: MeasuredLayer, reads: int, space: LayerSpace
+) -> tuple[list[LayerConfig], Table, list[int]]:
+    """Configs, what they give up (n, 3), and packed bits."""
+    configs, bits = [], []
     for width, rows in layer.rows.items():
         for depth, size in [*rows, *(rows[1:] + rows[:-1]) / 2]:
             ratio = float(np.clip(1 - math.exp(-depth), *astuple(space.prune_ratio)))
-            config = LayerConfig(ratio, width, reads, space.channel_ratio.low)
-            loss = float(given_up(config) @ factors)
-            found.append(Choice(config, loss, round(math.exp(size))))
-    return found
+            configs.append(LayerConfig(ratio, width, reads, space.channel_ratio.low))
+            bits.append(round(math.exp(size)))
+    return configs, np.array([given_up(config) for config in configs]), bits
