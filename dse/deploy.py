@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", metavar="NAME", help="must fit this device; cost is estimated again")
     add("--min-fps", metavar="F", help="frames per second at least")
     add("--boards", action="store_true", help="print which devices fit, write nothing")
+    add("--rtl", action="store_true", help="with the whole network in Verilog, simulated (slow)")
     add("--out", type=Path, metavar="DIR2", help="folder to write (DIR/deploy/<trial>)")
     return parser
 
@@ -91,7 +92,11 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
     choice = named(points[:-1], points[-1], wishes) if record else choose(points, wishes)
     _say(console, choice, split, device.name)
     target = options.out or folder.path / "deploy" / str(choice.point.number)
-    return _write(console, _deployment(folder, results, spec, choice.point), target)
+    deployment = _deployment(folder, results, spec, choice.point)
+    if options.rtl:
+        design = _design(deployment, device, spec, wishes.min_fps)
+        deployment = replace(deployment, design=design)
+    return _write(console, deployment, target)
 
 
 def _wishes(options: argparse.Namespace) -> Wishes:
@@ -161,6 +166,17 @@ def _deployment(folder: StudyFolder, results: Results, spec: StudySpec, point: P
     codes = quantize_input(network, _images(dataset)).numpy()
     origin = {"study": spec.name, "trial": point.number, "dataset": dataset.name}
     return Deployment.of(network, packed, codes, folder.trial(point.number), origin)
+
+
+def _design(
+    deployment: Deployment, device: fpga.Device, spec: StudySpec, fps: float | None
+) -> fpga.CostReport:
+    """The design that the Verilog follows. Raises InputError for a study of another template."""
+    if spec.template != "dataflow":
+        raise InputError(f"--rtl needs a study of template dataflow, but it is {spec.template!r}")
+    packed = deployment.packed
+    workload = fpga.describe(deployment.network, packed.stored, packed.sizes)
+    return fpga.buildable(workload, device, fps or spec.target_fps)
 
 
 def _check_accuracy(

@@ -295,3 +295,32 @@ def test_a_trial_without_a_test_score_is_held_to_its_validation_accuracy(
     status, _, err = called(capsys, study, "--trial", number)
     assert status == 1
     assert "on the validation images, but the report says" in err
+
+
+@pytest.mark.skipif(shutil.which("iverilog") is None, reason="iverilog is not installed")
+def test_the_network_in_verilog_is_written_and_simulated_when_asked_for(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    number = front(study)[0]
+    status, out, err = called(capsys, study, "--trial", number, "--rtl")
+    assert (status, err) == (0, "")
+    assert "left out: rtl" not in out
+    folder = study / "deploy" / str(number)
+    assert {"network.v", "network_tb.v", "inputs.mem", "expected.mem", "README.md"} <= {
+        path.name for path in (folder / "rtl").iterdir()
+    }
+    readers = json.loads((folder / "verify.json").read_text())["readers"]
+    (found,) = (one for one in readers if one["reader"] == "rtl")
+    assert (found["status"], found["mismatches"]) == ("passed", 0)
+    cycles = re.search(r"every (\d+) cycles \(estimated (\d+)\)", found["note"])
+    assert cycles is not None
+    # conv1 has lanes, which take in whole windows, 36 of 25 codes; the model counts 784 pixels
+    assert (int(cycles[1]), int(cycles[2])) == (36 * 25, 784)
+
+
+def test_other_templates_have_no_verilog(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = study / "study.yml"
+    path.write_text(path.read_text().replace("template: dataflow", "template: hardwired"))
+    status, _, err = called(capsys, study, "--rtl")
+    assert status == 2
+    assert "--rtl needs a study of template dataflow, but it is 'hardwired'" in err

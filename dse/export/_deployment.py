@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from dse.fpga.report import CostReport
 from dse.integer import IntegerNetwork, Layer
 from dse.integer.grid import IntArray
 from dse.integer.kernels import Evaluator
@@ -37,6 +38,7 @@ class Deployment:
     - `codes`: input codes (int64, (N, C, y, x)); `outputs`: the output tensor for each of them.
     - `traced`: every tensor of the first images, as `dse.integer.reference.evaluate` names them.
     - `yaml_folder`: where the trial's YAML models lie, None for a network without.
+    - `design`: the dataflow design that the Verilog follows, None for none.
     - `origin`: study, trial and so on, written into the manifest and into headings.
     """
 
@@ -47,6 +49,7 @@ class Deployment:
     traced: Mapping[str, IntArray]
     yaml_folder: Path | None = None
     origin: Mapping[str, Any] = field(default_factory=dict)
+    design: CostReport | None = None
 
     @classmethod
     def of(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,11 @@ from dse.integer.grid import IntArray
 
 BENCH = "network_tb"
 TOP = "network"
-TIMEOUT_S = 900
+TIMEOUT_S = 600
+COMMANDS = (
+    ("iverilog", "-g2005-sv", "-s", BENCH, "-o", f"{TOP}.vvp"),  # and all .v files
+    ("vvp", "-n", f"{TOP}.vvp"),
+)
 
 _DONE = re.compile(r"^image \d+: cycle (\d+)$", re.MULTILINE)
 _RESULT = re.compile(r"^(\d+) images, (\d+) words differ$", re.MULTILINE)
@@ -49,9 +53,9 @@ def streamed(tensor: IntArray, carried: Words) -> list[str]:
     return words((joined(group, carried.bits) for group in pixels), carried.width)
 
 
-def write_bench(pipeline: Pipeline, vectors: tuple[IntArray, IntArray], folder: Path) -> list[str]:
+def write_bench(pipeline: Pipeline, vectors: tuple[IntArray, IntArray], folder: Path) -> None:
     """Write the Verilog of `pipeline` with its memories and a test bench that feeds `vectors`
-    (input codes, outputs; image first) into `folder`; the command line that compiles it there."""
+    (input codes, outputs; image first) into `folder`. COMMANDS run it there."""
     fed, expected = streamed(vectors[0], pipeline.reads), streamed(vectors[1], pipeline.writes)
     for stage in pipeline.stages:
         write_files(stage.files, folder)
@@ -60,30 +64,29 @@ def write_bench(pipeline: Pipeline, vectors: tuple[IntArray, IntArray], folder: 
     for path in (*sources(), RTL / "bench" / f"{BENCH}.v"):
         shutil.copyfile(path, folder / path.name)
     images = len(vectors[0])
-    parameters = {
+    constants = {
         "IN": pipeline.reads.width,
         "OUT": pipeline.writes.width,
         "WORDS_IN": len(fed) // images,
         "WORDS_OUT": len(expected) // images,
         "IMAGES": images,
     }
-    return compile_command(parameters)
+    lines = [f"localparam {name} = {value};" for name, value in constants.items()]
+    write_files({f"{BENCH}.vh": lines}, folder)
 
 
-def compile_command(parameters: Mapping[str, int]) -> list[str]:
-    """The iverilog command line for all Verilog in the working directory."""
-    options = [f"-P{BENCH}.{name}={value}" for name, value in parameters.items()]
-    return ["iverilog", "-g2005-sv", *options, "-s", BENCH, "-o", f"{TOP}.vvp"]
-
-
-def simulate(command: list[str], folder: Path, stall: int = 0, seed: int = 1) -> Simulation:
+def simulate(folder: Path, stall: int = 0, patience: int | None = None) -> Simulation:
     """Compile and run the test bench in `folder`; with `stall` per cent of random idle cycles on
-    both sides. Raises RuntimeError with what the programs say where one fails."""
-    stalls = [f"-P{BENCH}.STALL={stall}", f"-P{BENCH}.SEED={seed}"] if stall else []
+    both sides, and at most `patience` cycles without a word in or out.
+
+    Raises RuntimeError with what the programs say where one fails or the stream stops.
+    """
+    parameters = {"STALL": stall or None, "PATIENCE": patience}
+    options = [f"-P{BENCH}.{name}={value}" for name, value in parameters.items() if value]
     paths = sorted(path.name for path in folder.glob("*.v"))
-    printed = _run([*command, *stalls, *paths], folder)
-    assert not printed.strip(), printed
-    printed = _run(["vvp", "-n", f"{TOP}.vvp"], folder)
+    compile_, execute = COMMANDS
+    _run([*compile_, *options, *paths], folder)
+    printed = _run(execute, folder)
     result, difference = _RESULT.search(printed), _DIFFERENCE.search(printed)
     if result is None:
         raise RuntimeError(f"the simulation did not end: {printed.strip()[-300:]}")
@@ -91,9 +94,9 @@ def simulate(command: list[str], folder: Path, stall: int = 0, seed: int = 1) ->
     return Simulation(int(result[2]), difference[1] if difference else "", cycles)
 
 
-def _run(command: list[str], folder: Path) -> str:
+def _run(command: Sequence[str], folder: Path) -> str:
     done = subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+        list(command), cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
     )
     if done.returncode:
         raise RuntimeError(f"{command[0]}: {(done.stderr + done.stdout).strip()[-500:]}")

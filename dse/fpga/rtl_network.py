@@ -12,10 +12,10 @@ import numpy as np
 
 from dse.errors import InputError
 from dse.fpga.describe import stored_and_operand_bits
-from dse.fpga.memory import SHALLOW, SMALL_MEMORY_BITS
+from dse.fpga.memory import SMALL_MEMORY_BITS
 from dse.fpga.report import CostReport
 from dse.fpga.specimens import Matrix, dense_unit
-from dse.fpga.stage import Stage, Words, adapt, fifo, pool, requantize, slide
+from dse.fpga.stage import Stage, Words, adapt, fifo, memory_style, pool, requantize, slide
 from dse.fpga.verilog import sparse_files, words
 from dse.fpga.workload import INPUT, Size, Window
 from dse.integer import AveragePool, IntegerNetwork, Layer, MaxPool, Reshape
@@ -140,6 +140,7 @@ class _Chain:
             stages += adapt(f"{name}_columns", slides.writes, simd)
         else:
             stages += self.connect(name, grid.bits, simd)
+            stages += _waiting(name, Words(simd, grid.bits), matrix, unit)
         stages.append(
             _dense(name, matrix, (unit.pe, simd))
             if unit.compute == "dense"
@@ -239,6 +240,15 @@ def _check(layer: Layer, matrix: Matrix, unit: UnitChoice) -> None:
         )
 
 
+def _waiting(name: str, reads: Words, matrix: Matrix, unit: UnitChoice) -> list[Stage]:
+    """A FIFO for the vector that comes in while a dense unit makes its later passes over the one
+    before: without it a unit as slow as its source would halve the rate. Lanes have their own."""
+    rows, columns = matrix.weights.shape
+    if unit.compute == "sparse" or unit.pe == rows or columns == reads.count:
+        return []
+    return [fifo(f"{name}_next", reads, columns // reads.count)]
+
+
 def _dense(name: str, matrix: Matrix, folding: tuple[int, int]) -> Stage:
     unit = dense_unit(name, matrix, folding)
     reads = Words(folding[1], matrix.activation_bits)
@@ -257,11 +267,6 @@ def _sparse(name: str, matrix: Matrix, lanes: int) -> Stage:
         order[group] = (lane << places) | np.arange(own)
     bits = max(1, (lanes - 1).bit_length()) + places
     weight = depth * (matrix.weight_bits + (columns - 1).bit_length())
-    small = {
-        "WEIGHT_STYLE": weight <= SMALL_MEMORY_BITS,
-        "INPUT_STYLE": 2 * columns <= SHALLOW
-        or 2 * columns * matrix.activation_bits <= SMALL_MEMORY_BITS,
-    }
     parameters: dict[str, int | str] = {
         "ROWS": rows,
         "COLUMNS": columns,
@@ -269,7 +274,8 @@ def _sparse(name: str, matrix: Matrix, lanes: int) -> Stage:
         "DEPTH": depth,
         **matrix.widths,
         "NAME": name,
-        **{style: "auto" if fits else "block" for style, fits in small.items()},
+        "WEIGHT_STYLE": "auto" if weight <= SMALL_MEMORY_BITS else "block",
+        "INPUT_STYLE": memory_style(2 * columns, matrix.activation_bits),
     }
     reads, writes = Words(1, matrix.activation_bits), Words(1, matrix.acc_bits)
     all_files = {**files, f"{name}_order.mem": words(order.tolist(), bits)}

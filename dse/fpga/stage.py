@@ -56,10 +56,19 @@ def adapt(name: str, source: Words, count: int) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def fifo(name: str, source: Words) -> Stage:
-    """A first-in-first-out memory as deep as the cost model's."""
-    parameters = {"BITS": source.width, "DEPTH": FIFO_DEPTH}
-    return Stage(f"{name}_fifo", "fifo", parameters, source, source)
+def fifo(name: str, source: Words, depth: int = FIFO_DEPTH) -> Stage:
+    """`depth` words, first in, first out: in shift registers, or in a memory where they are more
+    than a LUT holds."""
+    parameters: dict[str, int | str] = {"BITS": source.width, "DEPTH": depth}
+    if depth <= FIFO_DEPTH:
+        return Stage(f"{name}_fifo", "fifo", parameters, source, source)
+    parameters["STYLE"] = memory_style(depth, source.width)
+    return Stage(f"{name}_queue", "queue", parameters, source, source)
+
+
+def memory_style(depth: int, bits: int) -> str:
+    """Where a memory that is written goes, as in the cost model: small ones into LUTs."""
+    return "auto" if depth <= SHALLOW or depth * bits <= SMALL_MEMORY_BITS else "block"
 
 
 def window_block(channels: int, kernel: tuple[int, int], simd: int) -> tuple[int, int, int]:
@@ -109,7 +118,6 @@ def slide(
     together, pixels, lines = window_block(channels, window.kernel, simd)
     ring = ring_rows(window, share, lines)
     depth = ring // lines * math.ceil(columns / pixels) * (channels // together)
-    small = depth <= SHALLOW or depth * together * bits <= SMALL_MEMORY_BITS
     parameters: dict[str, int | str] = {
         "H": rows,
         "W": columns,
@@ -126,7 +134,7 @@ def slide(
         "BY": lines,
         "ROWS": ring,
         "ZERO": zero,
-        "STYLE": "auto" if small else "block",
+        "STYLE": memory_style(depth, together * bits),
     }
     reads, writes = Words(together, bits), Words(together * pixels * lines, bits)
     return Stage(f"{name}_window", "window", parameters, reads, writes)

@@ -17,6 +17,8 @@ from tests.export.deployments import deployment_of, deployments, lively
 
 FAST = ("binary", "memory", "onnxruntime", "vectors", "yaml")
 SLOW = ("c", "iverilog", "qonnx")
+ASKED_FOR = ("rtl",)
+"""Readers of files that are written on request: tested in files of their own."""
 relaxed = settings(deadline=None, suppress_health_check=list(HealthCheck))
 quick = settings(relaxed, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 """Shrinking a failure of gcc or iverilog takes minutes; what is found is small enough."""
@@ -41,7 +43,7 @@ def assert_agrees(reader: str, deployment: Deployment, folder: Path) -> None:
 
 
 def test_every_reader_is_tested() -> None:
-    assert {*FAST, *SLOW} == set(reader_names())
+    assert {*FAST, *SLOW, *ASKED_FOR} == set(reader_names())
 
 
 @given(deployments())

@@ -87,7 +87,8 @@ def run(
     codes = np.random.default_rng(3).integers(0, network.input_grid.max_code + 1, shape)
     expected = evaluate(network, codes)[network.output]
     assert len(np.unique(expected)) > 2, "the network says nothing"
-    found = simulate(write_bench(pipeline, (codes, expected), folder), folder, stall)
+    write_bench(pipeline, (codes, expected), folder)
+    found = simulate(folder, stall)
     assert found.wrong == 0, found.difference
     return found
 

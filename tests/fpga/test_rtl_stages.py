@@ -33,8 +33,8 @@ stalls = st.sampled_from([0, 35])
 def run(stages: tuple[Stage, ...], fed: IntArray, expected: IntArray, stall: int = 0) -> Simulation:
     """Stages on images `fed` (N, C, y, x), whose results are `expected` in the stream's order."""
     with tempfile.TemporaryDirectory() as scratch:
-        command = write_bench(Pipeline((("node", stages),), {}), (fed, expected), Path(scratch))
-        return simulate(command, Path(scratch), stall)
+        write_bench(Pipeline((("node", stages),), {}), (fed, expected), Path(scratch))
+        return simulate(Path(scratch), stall)
 
 
 def codes(shape: tuple[int, ...], bits: int) -> IntArray:
@@ -194,15 +194,15 @@ def test_pools_are_exact(window: Window, lanes: int, bits: int, average: bool, s
 
 
 @drawn
-@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 16), stalls)
+@given(st.integers(1, 6), st.integers(1, 6), st.integers(1, 16), st.integers(2, 50), stalls)
 def test_width_converters_and_fifos_keep_the_order(
-    before: int, after: int, bits: int, stall: int
+    before: int, after: int, bits: int, depth: int, stall: int
 ) -> None:
     values = codes((40, math.lcm(before, after)), bits)
     stages = (
         stage.fifo("first", Words(before, bits)),
         *stage.adapt("turn", Words(before, bits), after),
-        stage.fifo("second", Words(after, bits)),
+        stage.fifo("second", Words(after, bits), depth),
     )
     found = run(stages, values, values, stall)
     assert found.wrong == 0, found.difference
@@ -231,6 +231,6 @@ def test_the_bench_sees_a_wrong_word() -> None:
 def test_a_stream_that_stops_is_an_error(tmp_path: Path) -> None:
     values = codes((2, 4), 3)
     only = Pipeline((("node", (stage.fifo("only", Words(2, 3)),)),), {})
-    command = write_bench(only, (values, np.concatenate([values, values], axis=1)), tmp_path)
+    write_bench(only, (values, np.concatenate([values, values], axis=1)), tmp_path)
     with pytest.raises(RuntimeError, match=r"(?s)did not end.*no end after .* 4 words in, 4 out"):
-        simulate([*command, "-Pnetwork_tb.PATIENCE=100"], tmp_path)
+        simulate(tmp_path, patience=100)

@@ -2,7 +2,8 @@
 // Prints the cycle in which every image's last word left, then the images and how many words differ.
 // With STALL (percent), random cycles offer no word and take none.
 module network_tb;
-    parameter IN = 4, OUT = 16, WORDS_IN = 16, WORDS_OUT = 4, IMAGES = 2, STALL = 0, SEED = 1;
+    `include "network_tb.vh"  // IN, OUT: bits of a word; WORDS_IN, WORDS_OUT: of an image; IMAGES
+    parameter STALL = 0, SEED = 1;
     parameter PATIENCE = 1000000;  // cycles without a word, in or out
     reg clk = 0, reset = 1, offer = 1, accept = 1;
     reg [IN-1:0] inputs [0:IMAGES*WORDS_IN-1];
