@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dse.fpga.device import RESOURCES, Device
+from dse.fpga.exact import Exact, is_small
 from dse.fpga.memory import Array
 from dse.fpga.options import Options
 from dse.fpga.streams import StreamOptions
@@ -59,20 +60,24 @@ def choose(
 
     For a target of cycles, each layer takes its cheapest option that meets the target, under each
     of several price vectors, and each stream the fewest lanes; the target is as small as the budget
-    allows. Nothing is gained below
-    `floor_cycles`, the cycles the input and output need. A goal that cannot be reached within the
-    budget gives the fastest that fits. If nothing fits, the choice is the one that overshoots least
-    at the slowest target.
+    allows. From there it goes down as long as two price vectors together fit, one for the first
+    layers and one for the rest. Where the network is small, both the fastest and the cheapest are
+    exact. Nothing is gained below `floor_cycles`, the cycles the input and output need. A goal that
+    cannot be reached within the budget gives the fastest that fits. If nothing fits, the choice is
+    the one that overshoots least at the slowest target.
     """
     search = _Search(*table, device)
     slowest = int(search.targets[-1])
+    wanted = max(floor_cycles, goal_cycles or 0)
     fastest = search.fastest()
+    exact = Exact(*table, search.limits, search.targets) if is_small(table[0]) else None
+    if fastest is None or fastest > wanted:
+        better = search.faster if exact is None else exact.fastest
+        fastest = better(fastest, wanted)
     if fastest is None:
-        return search.choice(slowest, False)
-    wanted = min(max(fastest, floor_cycles, goal_cycles or 0), slowest)
-    if search.fitting(np.array([wanted])).any():
-        fastest = wanted
-    return search.choice(fastest, True)
+        return search.choice(slowest)
+    target = min(max(fastest, wanted), slowest)
+    return search.least_at(target, fastest, exact)
 
 
 class _Search:
@@ -137,15 +142,96 @@ class _Search:
             targets = targets[(targets > below) & (targets <= best)]
         return None
 
-    def choice(self, target: int, fits: bool) -> Choice:
-        """The best price vector at `target`: what fits or overshoots least, then the fastest, then
-        the smallest sum of shares.
+    def faster(self, known: int | None, floor: int) -> int | None:
+        """The last target that two price vectors fit, going down from the `known` one (None: from
+        the slowest) until none does or `floor` is reached."""
+        index = len(self.targets) if known is None else int(np.searchsorted(self.targets, known))
+        while index and (index == len(self.targets) or self.targets[index] > floor):
+            if self.mixed(int(self.targets[index - 1]), True) is None:
+                break
+            index -= 1
+        return int(self.targets[index]) if index < len(self.targets) else None
+
+    def mixed(self, target: int, quickest: bool) -> Array | None:
+        """Rows at `target` under one price vector for the first layers and one for the rest: what
+        fits with the smallest sum of shares, or of the `quickest`. None where nothing fits.
+
+        Equal layers are alike under one price vector; this lets a part of them be otherwise.
         """
+        rows = self.rows(np.array([target]))[:, :, 0]
+        needs = self.options.resources[rows]
+        before = np.concatenate([np.zeros((1, *needs.shape[1:])), needs.cumsum(axis=0)])
+        totals = before[:, :, None] + (before[-1] - before)[:, None] + self._streams(target)
+        split, first, then = np.nonzero((totals <= self.limits).all(axis=3))
+        if not len(split):
+            return None
+        keys = [(totals[split, first, then] / self.limits).sum(axis=1)]
+        if quickest:
+            cycles = self.options.cycles[rows]
+            early = np.maximum.accumulate(cycles, axis=0)
+            late = np.maximum.accumulate(cycles[::-1], axis=0)[::-1]
+            none = np.zeros((1, self.directions), dtype=cycles.dtype)
+            early, late = np.concatenate([none, early]), np.concatenate([late, none])
+            keys.append(np.maximum(early[split, first], late[split, then]))
+        best = int(np.lexsort(keys)[0])
+        found: Array = np.where(
+            np.arange(self.layers) < split[best], rows[:, first[best]], rows[:, then[best]]
+        )
+        return found
+
+    def least_at(self, target: int, fastest: int, exact: Exact | None) -> Choice:
+        """The smallest sum of shares that fits at `target`, which is no smaller than `fastest`.
+
+        With the device's own shares as prices that is a sum over layers, so it is exact where it
+        fits; else of a small network by search, and of others by price vectors. At the `fastest`
+        target nothing faster is taken that only these prices find, as a larger device has others.
+        """
+        rows = self._of_least_share(target)
+        fits = self._fits(rows, target)
+        if exact is not None:
+            least = rows if fits else exact.least(target)
+            assert least is not None, "what fits at the fastest target fits at a slower one"
+            return Choice(least, self._lanes(target), True)
+        if fits and (target > fastest or target == self.targets[0]):
+            return Choice(rows, self._lanes(target), True)
+        found = self.mixed(target, target == fastest)
+        if found is None:  # the cheapest options of a slower target may need more of something
+            target, found = fastest, self.mixed(fastest, True)
+        assert found is not None, "the fastest target was found to fit"
+        cycles = self.options.cycles
+        if fits and cycles[rows].max() == cycles[found].max():
+            found = rows
+        return Choice(found, self._lanes(target), True)
+
+    def _of_least_share(self, target: int) -> Array:
+        """Of every layer the option with the smallest sum of shares that meets `target`."""
+        shares = (self.options.resources / self.limits).sum(axis=1)
+        late = np.where(self.options.cycles > target, np.inf, shares)
+        parts = (self.options.of_layer(layer) for layer in range(self.layers))
+        return np.array([part.start + int(late[part].argmin()) for part in parts])
+
+    def _fits(self, rows: Array, target: int) -> bool:
+        total = self.options.resources[rows].sum(axis=0) + self._streams(target)
+        return bool((total <= self.limits).all())
+
+    def _streams(self, target: int) -> Array:
+        """Resources of all streams at `target`, shape (RESOURCES,)."""
+        found = np.zeros(len(RESOURCES))
+        for stream, lanes in zip(self.streams, self._lanes(target), strict=True):
+            found = found + stream.resources[lanes]
+        return found
+
+    def choice(self, target: int) -> Choice:
+        """What overshoots least at `target`, then is the fastest, then has the smallest sum of
+        shares; it does not fit."""
         targets = np.array([target])
         rows = self.rows(targets)[:, :, 0]
         shares = self.totals(targets)[:, 0] / self.limits
         overshoot = np.maximum(shares - 1, 0).sum(axis=1)
         slowest = self.options.cycles[rows].max(axis=0)
         order = np.lexsort((shares.sum(axis=1), slowest, overshoot))
-        lanes = tuple(int(stream.slowest(targets)[0]) for stream in self.streams)
-        return Choice(rows[:, int(order[0])], lanes, fits)
+        return Choice(rows[:, int(order[0])], self._lanes(target), False)
+
+    def _lanes(self, target: int) -> tuple[int, ...]:
+        """Of every stream the fewest lanes that meet `target`."""
+        return tuple(int(stream.slowest(np.array([target]))[0]) for stream in self.streams)

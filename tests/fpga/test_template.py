@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -60,6 +61,24 @@ def test_auto_is_the_best_of_all(bits: int, density: float, target: float | None
     enough = target or float("inf")
     if fitting:
         assert min(chosen.fps, enough) == max(min(report.fps, enough) for report in fitting)
+
+
+@pytest.mark.parametrize("template", [*TEMPLATES, "auto"])
+@given(st.integers(1, 8), st.sampled_from([0.05, 0.3, 1.0]), st.data())
+@settings(max_examples=6, deadline=None)
+def test_a_larger_device_is_never_slower(
+    template: str, bits: int, density: float, data: st.DataObject
+) -> None:
+    small = load_device("xc7z010")
+    counts = {
+        name: int(getattr(small, name) * data.draw(st.floats(1, 20), label=name))
+        for name in ("lut", "ff", "dsp", "bram18")
+    }
+    workload = _lenet(Bits(bits, bits, density), "csr")
+    before = estimate(workload, small, template=template)
+    after = estimate(workload, replace(small, **counts), template=template)
+    assert after.fits >= before.fits
+    assert not before.fits or after.fps >= before.fps
 
 
 def test_a_network_too_large_for_a_pipeline_shares_an_engine() -> None:
