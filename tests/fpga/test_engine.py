@@ -260,7 +260,7 @@ def test_what_cannot_be_is_said() -> None:
 
 
 def test_an_engine_holds_what_a_pipeline_cannot() -> None:
-    network = residual(8, 64, 16, Bits(8, 8))
+    network = residual(10, 64, 16, Bits(8, 8))
     workload = describe(network, packed(network))
     assert not estimate(workload, DEVICE).fits
     assert _engine(workload).fits

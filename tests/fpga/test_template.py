@@ -82,7 +82,7 @@ def test_a_larger_device_is_never_slower(
 
 
 def test_a_network_too_large_for_a_pipeline_shares_an_engine() -> None:
-    network = residual(8, 64, 16, Bits(8, 8))
+    network = residual(10, 64, 16, Bits(8, 8))
     large = estimate(describe(network, packed(network)), DEVICE, template="auto")
     assert (large.template, large.fits) == ("engine", True)
 
