@@ -19,8 +19,13 @@ from dse.trial import Task, violation
 
 LAG = 4
 """Trial n is asked for right after trial n - LAG was told, so what the sampler knew does not depend
-on how many workers there are or which was faster. It keeps up to four workers busy; with more, the
-lag is their number, and a study differs from one with fewer."""
+on how many workers there are or which was faster. It keeps up to four workers busy."""
+
+AHEAD = 2
+"""The lag of more workers is so many times their number, and a study differs from one with fewer.
+Results are told in order, so one slow trial holds up all that are asked for after it: with a lag of
+their number, 64 workers whose trials vary by a third are busy 61 % of the time, with twice that
+88 %, with four times 92 % (`python benchmarks/search_scale.py`)."""
 
 STATES = {
     "complete": TrialState.COMPLETE,
@@ -49,7 +54,7 @@ class Dialogue:
         self._study, self._advice = study, advice
         self._records = {record.number: record for record in finished}
         self._configs = {number: record.config for number, record in self._records.items()}
-        self._lag = max(LAG, spec.workers)
+        self._lag = LAG if spec.workers <= LAG else AHEAD * spec.workers
         self._asked: dict[int, optuna.Trial] = {}
         self._results: dict[int, TrialRecord] = {}
         trials = study.get_trials(deepcopy=False)

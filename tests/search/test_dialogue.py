@@ -16,7 +16,7 @@ from optuna.trial import TrialState
 
 from dse.config import LayerConfig
 from dse.search.advice import REFINED, Advice
-from dse.search.dialogue import LAG, Dialogue
+from dse.search.dialogue import AHEAD, LAG, Dialogue
 from dse.search.guesses import Guess
 from dse.study.folder import LayerSensitivity, TrialRecord
 from dse.study.load import load_study
@@ -190,10 +190,14 @@ def test_at_most_the_lag_is_asked_ahead(spec: StudySpec) -> None:
     assert [task.number for task in dialogue(spec, new_study()).queue] == list(range(LAG))
 
 
-def test_more_workers_than_the_lag_all_have_a_trial(spec: StudySpec) -> None:
-    assert (
-        len(dialogue(replace(spec, parallel=ParallelSpec(LAG + 2)), new_study()).queue) == LAG + 2
-    )
+@pytest.mark.parametrize(
+    ("workers", "asked"), [(1, LAG), (LAG, LAG), (LAG + 1, AHEAD * (LAG + 1)), (100, TRIALS)]
+)
+def test_more_workers_than_the_lag_all_have_a_trial_and_a_next_one(
+    spec: StudySpec, workers: int, asked: int
+) -> None:
+    many = replace(spec, parallel=ParallelSpec(workers))
+    assert len(dialogue(many, new_study()).queue) == asked
 
 
 def test_nothing_is_asked_after_the_deadline(spec: StudySpec) -> None:
