@@ -9,6 +9,7 @@ from dse.report import read_results, recommendations, text
 from dse.report.results import Results
 from dse.study.folder import StudyFolder
 from dse.study.spec import BitChoices, LayerSpace, StudySpec
+from dse.trial import violation
 
 DIGITS = 1000
 """Spaces of more configs than this are told as a power of ten."""
@@ -64,7 +65,17 @@ def preview_lines(spec: StudySpec, ahead: search.Preview) -> list[str]:
             f"LUT {metrics['lut']:>7,.0f}  DSP {metrics['dsp']:>4,.0f}  "
             f"BRAM18 {metrics['bram18']:>4,.0f}  {metrics['fps']:>9,.0f} frames/s  {item.verdict}"
         )
-    return [*lines, "", *_times(spec, ahead)]
+    return [*lines, *_unmet(spec, ahead), "", *_times(spec, ahead)]
+
+
+def _unmet(spec: StudySpec, ahead: search.Preview) -> list[str]:
+    """What the study asks for and none of the extremes has: every trial may be refused."""
+    return [
+        f"  none of these meets {item.metric} {item.operator} {item.bound:g}: trials may all be "
+        "infeasible"
+        for item in spec.constraints
+        if all(violation(item, estimate.metrics) > 0 for estimate in ahead.estimates)
+    ]
 
 
 def _times(spec: StudySpec, ahead: search.Preview) -> list[str]:

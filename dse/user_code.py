@@ -54,7 +54,11 @@ def load_object(reference: str) -> Any:
     file, _, name = absolute_reference(reference, Path.cwd()).rpartition(":")
     module = _module(Path(file))
     if not hasattr(module, name):
-        public = [key for key in vars(module) if not key.startswith("_")]
+        public = [
+            key
+            for key, value in vars(module).items()
+            if callable(value) and not key.startswith("_")
+        ]
         raise InputError(f"{file} has no {name!r}{nearest(name, public)}")
     return getattr(module, name)
 
@@ -78,6 +82,8 @@ def call(reference: str) -> list[Any]:
 
 def cause(error: BaseException) -> str:
     """What went wrong in the user's code, and in which of its lines."""
+    if isinstance(error, SyntaxError):  # names its file and line itself
+        return f"raised {type(error).__name__}: {error}"
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({frames[-1].filename}, line {frames[-1].lineno})" if frames else ""
     return f"raised {type(error).__name__}: {error}{where}"

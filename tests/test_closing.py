@@ -12,7 +12,7 @@ from search import tiny
 from dse.closing import closing, preview_lines
 from dse.search import Estimate, Preview
 from dse.study.load import load_study
-from dse.study.spec import StudySpec
+from dse.study.spec import Constraint, StudySpec
 
 
 def test_points_paths_and_the_next_command(tmp_path: Path) -> None:
@@ -60,3 +60,25 @@ def test_a_dry_run_tells_costs_and_time(spec: StudySpec) -> None:
     assert "a trial takes about 6.00 s on this machine (12.5 ms per step of finetuning)" in lines
     assert any(line.startswith("20 trials, 1 at a time: about 2.00 min") for line in lines)
     assert lines[-1] == "nothing was written"
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (Constraint("fps", ">=", 7_890.0), []),
+        (Constraint("accuracy", ">=", 0.99), []),  # nothing is known of it before training
+        (
+            Constraint("fps", ">=", 1e5),
+            ["  none of these meets fps >= 100000: trials may all be infeasible"],
+        ),
+        (
+            Constraint("memory_bytes", "<=", 100.0),
+            ["  none of these meets memory_bytes <= 100: trials may all be infeasible"],
+        ),
+    ],
+)
+def test_a_dry_run_tells_what_no_config_is_likely_to_meet(
+    spec: StudySpec, asked: Constraint, said: list[str]
+) -> None:
+    lines = preview_lines(dataclasses.replace(spec, constraints=(asked,)), ahead(3))
+    assert [line for line in lines if "none of these" in line] == said

@@ -155,7 +155,9 @@ def _nobody(front: Sequence[Point], wishes: Sequence[_Wish]) -> str:
     """Which wish binds: the one no point meets alone, else those that exclude each other."""
     nearest = min(front, key=lambda point: (_total_miss(point, wishes), point.memory_bytes))
     impossible = [wish for wish in wishes if all(wish.miss(point) for point in front)]
-    if impossible:
+    if impossible and len(wishes) == 1:
+        text = f"no point on the front meets {wishes[0].text}"
+    elif impossible:
         lines = []
         for wish in impossible:
             best = min(front, key=wish.miss)

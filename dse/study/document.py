@@ -76,7 +76,7 @@ def override(document: Document, assignment: str) -> None:
     """Apply one `--set a.b=value`, the value read as YAML. Raises InputError when it cannot be."""
     key, equals, text = assignment.partition("=")
     parts = _parts(key.strip())
-    if not equals or not all(parts):
+    if not equals or not text.strip() or not all(parts):
         raise InputError(f"--set {assignment}: must be like key=value or section.key=value")
     try:
         value, duplicates = (text, []) if text.startswith(COMPARISONS) else parse(text)

@@ -222,7 +222,7 @@ def test_user_function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("mydata.py:laod", "has no 'laod'; did you mean 'load'"),
         ("mydata.py", "must be like 'file.py:name'"),
         ("other.py:load", "no file 'other.py'"),
-        ("syntax.py:load", r"syntax.py: raised SyntaxError"),
+        ("syntax.py:load", r"syntax.py: raised SyntaxError: .* \(syntax.py, line 1\)$"),
     ],
 )
 def test_user_function_wrong(

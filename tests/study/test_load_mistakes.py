@@ -159,6 +159,7 @@ def test_every_mistake_at_once(write: Write) -> None:
     [
         ("device", "--set device: must be like key=value"),
         ("=3", "--set =3: must be like key=value"),
+        ("budget.trials=", "--set budget.trials=: must be like key=value"),
         ("budget..trials=3", "must be like key=value"),
         ("seed=[", r"--set seed=\[: is not valid YAML|--set seed=\[: line 1"),
         ("budget={trials: 1, trials: 2}", "'trials' is given twice"),
