@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dse.fpga import NetworkWorkload, describe
+from dse.fpga import LayerWorkload, NetworkWorkload, describe
+from dse.fpga.rtl_cost import planned_layer, planned_pool
 from dse.fpga.rtl_network import Compute, Pipeline, UnitChoice, build_pipeline
 from dse.fpga.stage import Stage
 from dse.fpga.synthesis import UnitUnderTest
 from dse.integer import RELU, IntegerNetwork, Layer, Requantizer
+from tests.fpga.cnv import golden
 from tests.fpga.lenet5_units import CONFIGURATIONS, FOLDING, LANES, lenet5_with_biases
 from tests.fpga.networks import Bits, packed
 
@@ -70,3 +72,54 @@ def under_test(stage: Stage) -> UnitUnderTest:
     inputs = {"clk": 1, "reset": 1, "in_data": stage.reads.width, "in_valid": 1, "out_ready": 1}
     outputs = {"in_ready": 1, "out_data": stage.writes.width, "out_valid": 1}
     return UnitUnderTest(stage.module, stage.parameters, inputs, outputs, stage.files)
+
+
+QUANTITIES = ("lut", "ff", "dsp", "bram18")
+STAGE_COLUMNS = (
+    *("weight_bits", "activation_bits", "kind", "node", "stage"),
+    *("lut", "ff", "dsp", "bram18", "lutram"),
+)
+"""Columns of the golden table `lenet5_stages`: what a stage is, then its counts."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer or pool of a case: its counts as estimated, and the sum of its stages'."""
+
+    heading: tuple[str, str, str]
+    name: str
+    group: str
+    estimated: Mapping[str, int]
+    synthesised: Mapping[str, int]
+
+
+def measured_nodes(own: Iterable[Case]) -> list[Node]:
+    """The nodes of which every stage was synthesised."""
+    table = golden("lenet5_stages")
+    stages = {tuple(row[name] for name in STAGE_COLUMNS[:5]): row for row in table}
+    units = {
+        (row["weight_bits"], row["activation_bits"], row["kind"], row["layer"]): row
+        for row in golden("lenet5_units")
+    }
+    found = []
+    for case in own:
+        for name, parts in case.pipeline.nodes:
+            rows = [
+                units.get((*case.heading, name))
+                if part.module == "matvec"
+                else stages.get((*case.heading, name, part.name))
+                for part in parts
+            ]
+            known = [row for row in rows if row is not None]
+            if len(known) == len(rows):
+                sums = {key: sum(int(row.get(key) or 0) for row in known) for key in QUANTITIES}
+                found.append(Node(case.heading, name, *_planned(case, name), sums))
+    return found
+
+
+def _planned(case: Case, name: str) -> tuple[str, Mapping[str, int]]:
+    """What kind of node it is, and what the model says of it."""
+    (node,) = (node for node in case.workload.nodes if node.name == name)
+    if isinstance(node, LayerWorkload):
+        return case.kind, planned_layer(node, case.pipeline.plan[name])
+    return "pool", planned_pool(node, 1)
