@@ -165,7 +165,9 @@ def _deployment(folder: StudyFolder, results: Results, spec: StudySpec, point: P
     _check_accuracy(network, dataset, results, point.number)
     codes = quantize_input(network, _images(dataset)).numpy()
     origin = {"study": spec.name, "trial": point.number, "dataset": dataset.name}
-    return Deployment.of(network, packed, codes, folder.trial(point.number), origin)
+    trial = folder.trial(point.number)
+    written = trial if any(trial.glob("model_*.yml")) else None  # the study may keep the front's
+    return Deployment.of(network, packed, codes, written, origin)
 
 
 def _design(

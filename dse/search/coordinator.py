@@ -16,6 +16,7 @@ from dse.search import cluster, guesses, journal, prepare, sampler, shared, work
 from dse.search.advice import Advice
 from dse.search.attempts import MOST, Attempts, counted
 from dse.search.dialogue import Dialogue
+from dse.search.exports import Exports
 from dse.search.workers import GetExecutor
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.spec import ParallelSpec, StudySpec
@@ -91,6 +92,7 @@ def _share(url: str, spec: StudySpec, folder: StudyFolder, progress: Progress) -
     with workers.executor(ParallelSpec(), context, folder):
         for _ in shared.run_shared(spec, study, advice, folder, deadline):
             progress.trials(folder.read_trials(), advice.total)
+    Exports(spec.keep, folder, folder.read_trials())
     progress.stage("scoring the front on the test images")
     with journal.one_at_a_time(folder.prepare_lock):
         prepare.score_front(context, folder)
@@ -117,6 +119,7 @@ def _run(
     spec, queue = dialogue.spec, dialogue.queue
     finished = {record.number: record for record in before}
     progress.trials(list(finished.values()), dialogue.total)
+    exports = Exports(spec.keep, folder, before)
     running: dict[Future[TrialRecord], Task] = {}
     with counted(folder) as attempts:
         while True:
@@ -137,6 +140,7 @@ def _run(
                 attempts.end(task.number)
                 finished[record.number] = record
                 dialogue.take(record)
+                exports.add(record)
                 progress.trials(list(finished.values()), dialogue.total)
 
 

@@ -30,7 +30,7 @@ from dse.user_code import cause
 
 Stage = Callable[[str], None]
 
-MAY_CHANGE = ("budget", "parallel")
+MAY_CHANGE = ("budget", "parallel", "keep")
 """Keys of the study file that a resumed run may change."""
 
 UNIFORM_BITS = 8

@@ -243,6 +243,11 @@ class StudyFolder:
         """Folder of one finished trial."""
         return self.path / "trials" / str(number)
 
+    def delete_exports(self, number: int) -> None:
+        """Delete the YAML of a trial, which can be written again from its packed model."""
+        for path in self.trial(number).glob("model_*.yml"):
+            path.unlink()
+
     def overdue_trial(self, number: int) -> Path:
         """Where a trial was when its process was ended; empty while it may go on."""
         return self.path / "trials" / f".{number}-overdue"

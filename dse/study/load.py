@@ -18,7 +18,7 @@ from dse.study.goals import constraint_values, constraints, objectives
 from dse.study.running import parallel, parallel_values, sampler, sampler_values
 from dse.study.section import Bounds, Section
 from dse.study.space import group_values, grouped, search_space, space_values
-from dse.study.spec import StudySpec, TrainingSpec
+from dse.study.spec import Keep, StudySpec, TrainingSpec
 from dse.study.start import start_configs, start_values
 from dse.study.units import duration_s, shown
 
@@ -45,6 +45,7 @@ KEYS = (
     "sampler",
     "budget",
     "parallel",
+    "keep",
 )
 RECORDED = ("dataset_used", "layer_names", "user_files", "versions")
 """Keys that a run adds to the resolved study file it writes; not read."""
@@ -107,6 +108,7 @@ def resolved(spec: StudySpec) -> dict[str, Any]:
         "sampler": sampler_values(spec.sampler),
         "budget": {key: value for key, value in budget.items() if value is not None},
         "parallel": parallel_values(spec.parallel),
+        "keep": spec.keep,
     }
 
 
@@ -140,7 +142,16 @@ def _study(section: Section, path: Path) -> StudySpec:
         trials=trials,
         timeout_s=timeout_s,
         parallel=parallel(section.section("parallel")),
+        keep=_keep(section),
     )
+
+
+def _keep(section: Section) -> Keep:
+    """Whose YAML exports are kept."""
+    keep = section.text("keep", "all")
+    if keep not in ("all", "front"):
+        section.wrong("keep", f"must be 'all' or 'front', but got {shown(keep)}")
+    return "front" if keep == "front" else "all"
 
 
 def _name(section: Section, stem: str) -> str:

@@ -15,6 +15,7 @@ __all__ = [
     "Constraint",
     "DatasetSpec",
     "Direction",
+    "Keep",
     "LayerSpace",
     "ParallelSpec",
     "RatioRange",
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 Direction = Literal["maximize", "minimize"]
+Keep = Literal["all", "front"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ class StudySpec:
 
     `args` are given to the model's constructor; `weights` is a file with its float weights;
     `start` are configs to try before all others.
+    `keep` says whose YAML exports are kept: all trials', or the front's alone.
     `template` is what a design on `device` is built after, or `auto`.
     """
 
@@ -139,6 +142,7 @@ class StudySpec:
     weights: str | None = None
     template: str = "dataflow"
     start: tuple[Config, ...] = ()
+    keep: Keep = "all"
 
     @property
     def target_fps(self) -> float | None:

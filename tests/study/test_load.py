@@ -79,6 +79,7 @@ constraints: {fits: true, fps: ">= 1e3", memory_bytes: <= 16 KiB, accuracy: ">=9
 sampler: {name: nsga2, warm_start: []}
 budget: {trials: 20, timeout: 1.5 h}
 parallel: {workers: 3}
+keep: front
 """
 
 
@@ -104,7 +105,7 @@ def test_every_key(write: Write, tmp_path: Path) -> None:
         Constraint("fps", ">=", 1000.0),
     )
     assert spec.sampler == SamplerSpec("nsga2", ())
-    assert (spec.trials, spec.timeout_s, spec.workers) == (20, 5400.0, 3)
+    assert (spec.trials, spec.timeout_s, spec.workers, spec.keep) == (20, 5400.0, 3, "front")
     assert load_study(save(tmp_path / "study.yml", spec)) == spec
 
 

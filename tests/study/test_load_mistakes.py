@@ -68,6 +68,7 @@ MISTAKES = [
     ("budget: {trials: -1}", "budget.trials: must be a whole number at least 1, but got -1"),
     ("budget: {timeout: soon}", "budget.timeout: must be seconds above 0, or like .*'soon'"),
     ("budget: {timeout: -5 min}", "budget.timeout: must be seconds above 0"),
+    ("keep: some", "keep: must be 'all' or 'front', but got 'some'"),
     ("parallel: {workers: many}", "parallel.workers: must be a whole number"),
     ("seed: &a [*a]", r"seed: must be a whole number .* but got \[\[\["),
     ("seed: [" + "[" * 60 + "]" * 61, "is nested deeper than 50 levels"),
