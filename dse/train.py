@@ -36,7 +36,8 @@ class Schedule:
     """Epochs over the training images in batches, one-cycle learning rate with peak `lr`.
 
     Every batch's images go through `augmentation`. Finetuning prunes by `rule`; `gradual` is the
-    share of its steps over which it gets there, and 0 is one-shot.
+    share of its steps over which it gets there, and 0 is one-shot. With `warm_start` a study's
+    trials begin with the weights of a finished one instead of the baseline's.
     """
 
     epochs: int
@@ -45,15 +46,21 @@ class Schedule:
     gradual: float = 0.0
     rule: prune.Rule = prune.MAGNITUDE
     augmentation: Augmentation = UNCHANGED
+    warm_start: bool = False
 
 
 @dataclass(frozen=True, eq=False)
 class Lessons:
     """What a network is finetuned on: the training images, and the baseline's logits (N, classes)
-    for them."""
+    for them.
+
+    `baseline` answers for images that augmentation moved; without one, what is finetuned does, as
+    it is before.
+    """
 
     split: Split
     teacher: Tensor
+    baseline: QuanNet | None = None
 
 
 def fit(
@@ -89,7 +96,7 @@ def finetune(
     Weights that are zero stay zero. Returns the integer network. Raises Diverged.
     """
     net.float_mode()
-    teacher = copy.deepcopy(net) if schedule.augmentation.changes else None
+    teacher = _teacher(net, lessons, schedule)
     images, labels = lessons.split.images, lessons.split.labels
     dense = {name: layer.weight.detach().clone() for name, layer in net.layers.items()}
     plan = prune_at_once(net, config, lessons.split, schedule.rule)
@@ -123,6 +130,13 @@ def finetune(
         raise
     except ValueError as error:  # finite in training, but a learned step is none
         raise Diverged(f"the last training step left no network: {error}") from None
+
+
+def _teacher(net: QuanNet, lessons: Lessons, schedule: Schedule) -> QuanNet | None:
+    """Who answers for moved images; None where the answers are known beforehand."""
+    if not schedule.augmentation.changes:
+        return None
+    return copy.deepcopy(net) if lessons.baseline is None else lessons.baseline
 
 
 def prune_at_once(net: QuanNet, config: Config, split: Split, rule: prune.Rule) -> prune.Plan:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -24,6 +24,7 @@ from dse.quantize import QuanNet
 from dse.quantize.fake import FakeQuantized
 from dse.study.folder import LayerRecord, State, StudyFolder, TestScore, Timing, TrialRecord
 from dse.study.spec import Constraint, StudySpec
+from dse.study.weights import Weights, read_weights, write_weights
 
 FLOAT_BYTES = 4
 PREVIEW_IMAGES = 32
@@ -44,7 +45,7 @@ class Context:
     @property
     def lessons(self) -> train.Lessons:
         """What every trial finetunes on."""
-        return train.Lessons(self.data.train, self.teacher)
+        return train.Lessons(self.data.train, self.teacher, self.baseline)
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,24 @@ class Screen:
 
 @dataclass(frozen=True)
 class Task:
-    """One trial to evaluate. `origin` is who proposed the config."""
+    """One trial to evaluate. `origin` is who proposed the config.
+
+    `lineage` are the trials whose weights it goes on with, each from the one before: the last is
+    its parent, and without any it starts from the baseline.
+    """
 
     number: int
     origin: str
     config: Config
     screen: Screen | None = None
+    lineage: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
     """A trial's values. `densities` are non-zero integer weights over the baseline's weights, by
-    layer; `network` is None when the config was refused or skipped before training."""
+    layer; `network` is None when the config was refused or skipped before training. `weights` are
+    the finetuned float ones, for the trials that may go on with them."""
 
     metrics: Mapping[str, float]
     densities: Mapping[str, float]
@@ -77,10 +84,18 @@ class Outcome:
     reasons: tuple[str, ...]
     network: IntegerNetwork | None = None
     skipped: str = ""
+    weights: Weights = field(default_factory=dict)
 
 
-def evaluate(config: Config, context: Context, screen: Screen | None = None) -> Outcome:
+def evaluate(
+    config: Config,
+    context: Context,
+    screen: Screen | None = None,
+    start: Weights | None = None,
+) -> Outcome:
     """Run one trial. The same config in the same study gives the same outcome.
+
+    It is finetuned from `start`, the float weights of another trial, instead of the baseline's.
 
     A config that breaks a constraint before any training is refused there, with the cost of the
     pruned, not yet finetuned network, and one that `screen` is for is skipped. Raises
@@ -91,10 +106,13 @@ def evaluate(config: Config, context: Context, screen: Screen | None = None) -> 
         return refused
 
     net = copy.deepcopy(context.baseline)
+    if start is not None:
+        net.load_state_dict(start)
     generator = torch.Generator().manual_seed(_seed(spec.seed, config))
     network = compact(train.finetune(net, config, context.lessons, spec.finetune, generator))
     correct, total = train.integer_accuracy(network, data.validation)
-    return _measure(network, context, correct / total)
+    outcome = _measure(network, context, correct / total)
+    return replace(outcome, weights=net.state_dict()) if spec.finetune.warm_start else outcome
 
 
 def _refused(config: Config, context: Context, screen: Screen | None) -> Outcome | None:
@@ -190,9 +208,11 @@ def _broken(
 def run(task: Task, context: Context, folder: StudyFolder) -> TrialRecord:
     """Evaluate a config and leave its folder, moved into place whole, with its record."""
     started, begin = time.time(), time.monotonic()
+    start = read_weights(folder, task.lineage[-1]) if task.lineage else None
     with folder.new_trial(task.number) as scratch:
         try:
-            record = _written(task, evaluate(task.config, context, task.screen), scratch)
+            outcome = evaluate(task.config, context, task.screen, start)
+            record = _written(task, outcome, scratch)
         except (train.Diverged, InputError) as error:
             record = TrialRecord(task.number, "failed", str(error), task.origin, task.config)
         (scratch / "result.json").write_text(record.to_json())
@@ -209,6 +229,8 @@ def _written(task: Task, outcome: Outcome, scratch: Path) -> TrialRecord:
         (scratch / "model.bin").write_bytes(packed.data)
         manifest = storage.manifest(outcome.network, packed)
         (scratch / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n")
+        if outcome.weights:
+            write_weights(outcome.weights, scratch)
     layers = {
         layer.name: LayerRecord(
             outcome.densities[layer.name], layer.format, layer.packed_bits, layer.sizes
@@ -226,6 +248,7 @@ def _written(task: Task, outcome: Outcome, scratch: Path) -> TrialRecord:
         layers,
         packed.memory_bits,
         outcome.cost.to_json(),
+        task.lineage,
     )
 
 

@@ -13,6 +13,7 @@ from optuna.trial import TrialState
 
 from dse.search import journal, sampler
 from dse.search.advice import Advice
+from dse.search.lineage import lineage_of
 from dse.study.folder import TrialRecord
 from dse.study.spec import Constraint, StudySpec
 from dse.trial import Task, violation
@@ -111,7 +112,8 @@ class Dialogue:
         self._asked[number], self._configs[number] = trial, config
         origin = self.spec.sampler.name if guess is None else guess.origin
         screen = self._advice.screen(number, config, results)
-        self.queue.append(Task(number, origin, config, screen))
+        lineage = lineage_of(config, results) if self.spec.finetune.warm_start else ()
+        self.queue.append(Task(number, origin, config, screen, lineage))
 
     def _tell(self, record: TrialRecord) -> None:
         trial = self._asked.pop(record.number)

@@ -26,6 +26,7 @@ from dse.search import sampler
 from dse.search.advice import Advice
 from dse.search.attempts import MOST
 from dse.search.dialogue import constraint_values, objective_values
+from dse.search.lineage import lineage_of
 from dse.search.workers import evaluate
 from dse.study.folder import StudyFolder, TrialRecord
 from dse.study.spec import StudySpec
@@ -108,7 +109,8 @@ def run_shared(
         screen = advice.screen(trial.number, config, results)
         guess = advice.guess(trial.number, results, ())
         origin = guess.origin if guess and guess.config == config else spec.sampler.name
-        record = evaluate(Task(trial.number, origin, config, screen), spec, folder)
+        lineage = lineage_of(config, results) if spec.finetune.warm_start else ()
+        record = evaluate(Task(trial.number, origin, config, screen, lineage), spec, folder)
         done.append(record)
         for key, value in constraint_values(record, spec.constraints).items():
             trial.set_constraint(key, value)

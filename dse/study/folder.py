@@ -69,6 +69,8 @@ class TrialRecord:
       holds only those that were really computed.
     - `memory_bits`: the packed model by part (weights, biases, requantization, header).
     - `cost`: the cost report, per layer and in total.
+    - `lineage`: the trials whose weights it went on with, its parent last; none where it began
+      with the baseline's. Repeated in this order, each after the other, they give the same again.
     """
 
     number: int
@@ -80,6 +82,7 @@ class TrialRecord:
     layers: Mapping[str, LayerRecord] = field(default_factory=dict)
     memory_bits: Mapping[str, int] = field(default_factory=dict)
     cost: Mapping[str, Any] = field(default_factory=dict)
+    lineage: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """Deterministic JSON text."""
@@ -91,7 +94,7 @@ class TrialRecord:
         raw = json.loads(text)
         raw["config"] = {name: LayerConfig(**layer) for name, layer in raw["config"].items()}
         raw["layers"] = {name: LayerRecord(**layer) for name, layer in raw["layers"].items()}
-        return TrialRecord(**raw)
+        return TrialRecord(**{**raw, "lineage": tuple(raw.get("lineage", ()))})
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,8 @@ def resolved(spec: StudySpec) -> dict[str, Any]:
         "storage": list(spec.storage),
         "prune": asdict(spec.finetune.rule),
         "finetune": _training_values(spec.finetune, "gradual")
-        | {"augment": spec.finetune.augmentation.changes},
+        | {"augment": spec.finetune.augmentation.changes}
+        | {"warm_start": spec.finetune.warm_start},
         "device": spec.device,
         "template": spec.template,
         "objectives": dict(spec.objectives),
@@ -171,12 +172,19 @@ def _baseline(section: Section, network: sources.Network) -> TrainingSpec:
 
 def _finetune(section: Section, rule: Rule, augmentation: Augmentation) -> TrainingSpec:
     """Augmented like the baseline, unless the file says that it is not."""
-    spec = _training(section, FINETUNE, Bounds(0), "gradual", "augment")
-    augment = section.get("augment")
-    if augment not in (None, True, False):
-        section.wrong("augment", f"must be true or false, but got {shown(augment)}")
-    used = UNCHANGED if augment is False else augmentation
-    return replace(spec, rule=rule, augmentation=used)
+    spec = _training(section, FINETUNE, Bounds(0), "gradual", "augment", "warm_start")
+    used = augmentation if _flag(section, "augment", True) else UNCHANGED
+    warm_start = _flag(section, "warm_start", FINETUNE.warm_start)
+    return replace(spec, rule=rule, augmentation=used, warm_start=warm_start)
+
+
+def _flag(section: Section, key: str, default: bool) -> bool:
+    value = section.get(key)
+    if value is None:
+        return default
+    if not isinstance(value, bool):
+        section.wrong(key, f"must be true or false, but got {shown(value)}")
+    return bool(value)
 
 
 def _training(section: Section, default: TrainingSpec, epochs: Bounds, *keys: str) -> TrainingSpec:

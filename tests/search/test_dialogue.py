@@ -90,7 +90,9 @@ def result(task: Task) -> TrialRecord:
         metrics["accuracy"] = 0.9 - sum(
             c.prune_ratio**4 / 4 + 2.0**-c.weight_bits / 4 for c in task.config.values()
         )
-    return TrialRecord(task.number, state, "", task.origin, task.config, metrics)
+    return TrialRecord(
+        task.number, state, "", task.origin, task.config, metrics, lineage=task.lineage
+    )
 
 
 def searched(

@@ -31,6 +31,7 @@ MISTAKES = [
     ("baseline: {epoch: 1}", "baseline.epoch: unknown key; did you mean 'epochs'?"),
     ("finetune: {batch_size: 0}", "finetune.batch_size: must be a whole number at least 1"),
     ("finetune: {augment: 2}", "finetune.augment: must be true or false, but got 2"),
+    ("finetune: {warm_start: 1}", "finetune.warm_start: must be true or false, but got 1"),
     ("prune: {criterion: l2}", "prune.criterion: no criterion 'l2'; did you mean 'l1'?"),
     ("prune: {scope: globe}", "prune.scope: no scope 'globe'; did you mean 'global'?"),
     ("prune: {structure: '4:2'}", "prune.structure: the structure must be .* but got '4:2'"),
