@@ -101,7 +101,7 @@ def resolved(spec: StudySpec) -> dict[str, Any]:
         "prune": asdict(spec.finetune.rule),
         "finetune": _training_values(spec.finetune, "gradual")
         | {"augment": spec.finetune.augmentation.changes}
-        | {"warm_start": spec.finetune.warm_start},
+        | ({"warm_start": True} if spec.finetune.warm_start else {}),
         "device": spec.device,
         "template": spec.template,
         "objectives": dict(spec.objectives),

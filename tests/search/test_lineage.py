@@ -11,7 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dse import run
+from dse import search
 from dse.config import Config, LayerConfig
 from dse.errors import InputError
 from dse.search.lineage import distance, lineage_of
@@ -23,6 +23,7 @@ from dse.trial import Task
 from dse.trial import run as run_trial
 
 from . import tiny
+from .test_workers import Silent
 
 TRIALS = 10
 
@@ -92,8 +93,19 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def finished(place: Path, name: str, *options: str) -> StudyFolder:
-    assert run.main([str(place / "tiny.yml"), "--out", str(place / name), "--quiet", *options]) == 0
-    return StudyFolder(place / name)
+    folder = StudyFolder(place / name)
+    search.optimize(load_study(place / "tiny.yml", options), folder, Silent())
+    return folder
+
+
+def trials(folder: StudyFolder) -> dict[str, bytes]:
+    """Every file of every trial."""
+    files = folder.path.glob("trials/*/*")
+    return {
+        str(file.relative_to(folder.path)): file.read_bytes()
+        for file in files
+        if file.name != "timing.json"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -137,15 +149,15 @@ def test_a_trial_is_repeated_from_its_lineage(
 
 
 def test_a_resumed_study_has_the_same_lineage(place: Path, undisturbed: StudyFolder) -> None:
-    finished(place, "resumed", "--trials", "6")
+    finished(place, "resumed", "budget.trials=6")
     resumed = finished(place, "resumed")
-    assert tiny.outputs(resumed.path) == tiny.outputs(undisturbed.path)
+    assert trials(resumed) == trials(undisturbed)
 
 
 @pytest.mark.slow
 def test_two_workers_give_the_same_lineage(place: Path, undisturbed: StudyFolder) -> None:
-    two = finished(place, "two", "--workers", "2")
-    assert tiny.outputs(two.path) == tiny.outputs(undisturbed.path)
+    two = finished(place, "two", "parallel.workers=2")
+    assert trials(two) == trials(undisturbed)
 
 
 def test_a_parent_whose_weights_are_gone_is_named(place: Path, undisturbed: StudyFolder) -> None:
@@ -155,7 +167,7 @@ def test_a_parent_whose_weights_are_gone_is_named(place: Path, undisturbed: Stud
 
 
 def test_without_warm_start_there_is_neither_lineage_nor_weights(place: Path) -> None:
-    cold = finished(place, "cold", "--set", "finetune.warm_start=false", "--trials", "5")
+    cold = finished(place, "cold", "finetune.warm_start=false", "budget.trials=5")
     assert [r.lineage for r in cold.read_trials()] == [()] * 5
     assert not list(cold.path.glob("trials/*/weights.pt"))
 
