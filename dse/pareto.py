@@ -28,8 +28,14 @@ def front(points: npt.ArrayLike) -> npt.NDArray[np.intp]:
     table = _table(points)
     # In lexicographic order a point comes after every point that dominates it, and lexsort is
     # stable: comparing with the points kept so far is enough.
+    order = np.lexsort(table.T[::-1])
+    if table.shape[1] == 2:  # with the least second objective of all before, at that
+        second = table[order, 1]
+        least = np.minimum.accumulate(np.append(np.inf, second[:-1]))
+        best: npt.NDArray[np.intp] = order[(second < least) | (np.arange(len(order)) == 0)]
+        return best
     kept: list[int] = []
-    for index in np.lexsort(table.T[::-1]):
+    for index in order:
         if not np.any(np.all(table[kept] <= table[index], axis=1)):
             kept.append(int(index))
     return np.array(kept, dtype=np.intp)

@@ -82,6 +82,7 @@ class Predictor:
         self.layers = {name: MeasuredLayer(measured[name]) for name in space}
         self.keys = list(dict.fromkeys(layer.group or n for n, layer in space.items()))
         self._rows: dict[int, Vector] = {}
+        self._overheads: dict[int, float] = {}
 
     def features(self, config: Config) -> Vector:
         """(1 + 3 groups,): one, then what a group's layers give up, group by group."""
@@ -93,6 +94,14 @@ class Predictor:
     def packed_bits(self, config: Config) -> float:
         """Size of the weights, interpolated."""
         return sum(self.layers[name].bits(choice) for name, choice in config.items())
+
+    def overhead_bits(self, trained: Sequence[TrialRecord]) -> float:
+        """What models have beside their weights, and what interpolation is off by: the median."""
+        for record in trained:
+            if record.number not in self._overheads:
+                size = 8 * record.metrics["memory_bytes"]
+                self._overheads[record.number] = size - self.packed_bits(record.config)
+        return float(np.median([self._overheads[record.number] for record in trained]))
 
     def fit(self, results: Sequence[TrialRecord]) -> Fit | None:
         """The factors after `results`; None before there are enough that were trained."""
@@ -137,15 +146,9 @@ class MeasuredLayer:
             for width in self._widths
         }
         self.activation_widths = sorted(bits for bits, _ in measured.activations)
-        self._bits: dict[LayerConfig, float] = {}  # the same results are looked at for every guess
 
     def bits(self, choice: LayerConfig) -> float:
         """Packed bits, their logarithm linear in log density and in width."""
-        if choice not in self._bits:
-            self._bits[choice] = self._interpolated(choice)
-        return self._bits[choice]
-
-    def _interpolated(self, choice: LayerConfig) -> float:
         depth = -math.log(max(1 - choice.prune_ratio, 1e-6))
         sizes = [np.interp(depth, rows[:, 0], rows[:, 1]) for rows in self.rows.values()]
         return math.exp(np.interp(choice.weight_bits, self._widths, sizes))

@@ -63,11 +63,7 @@ def propose(
     `pending` are configs without a result yet; they are taken to end as predicted.
     """
     trained = [record for record in results if record.state == "complete"]
-    overhead = float(
-        np.median(
-            [8 * r.metrics["memory_bytes"] - predictor.packed_bits(r.config) for r in trained]
-        )
-    )
+    overhead = predictor.overhead_bits(trained)
     points = [(math.log(r.metrics["memory_bytes"]), error(r)) for r in trained]
     points += [
         (size, math.exp(mean)) for size, mean, _ in _expected(predictor, pending, fit, overhead)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dse import search
+from dse.errors import InputError
 from dse.search.attempts import MOST
 from dse.study.folder import StudyFolder
 from dse.study.load import load_study
@@ -99,6 +100,41 @@ def test_a_full_disk_is_one_message_and_costs_nothing(
     assert after == undisturbed
 
 
+def mounted(*options: object) -> bool:
+    """Whether `mount` could do it; only root may, and not in every container."""
+    return subprocess.run(["mount", *map(str, options)], check=False, timeout=10).returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts; tests/test_run.py has the others'")
+def test_a_disk_that_became_read_only_is_one_message_and_costs_nothing(
+    place: Path, undisturbed: dict[int, str]
+) -> None:
+    finish(place, "mounted", "budget.trials=4")
+    folder = place / "mounted"
+    if not mounted("--bind", folder, folder):
+        pytest.skip("nothing can be mounted here")
+    try:
+        assert mounted("-o", "remount,bind,ro", folder)
+        with pytest.raises(InputError, match=r"mounted: cannot be written to \(Read-only file"):
+            finish(place, "mounted")
+    finally:
+        subprocess.run(["umount", str(folder)], check=True, timeout=10)
+    assert len(results(StudyFolder(folder))) == 4
+    assert finish(place, "mounted") == undisturbed
+
+
+def test_a_second_coordinator_is_refused_while_the_first_goes_on(
+    place: Path, undisturbed: dict[int, str]
+) -> None:
+    first = tiny.started("tiny.yml", "--out", "both", "--workers", "1", cwd=place)
+    tiny.wait_until((place / "both" / "study.yml").exists, "the first one's start")
+    with pytest.raises(InputError, match="another process is running this study"):
+        finish(place, "both")
+    _, errors = first.communicate(timeout=2 * tiny.PATIENCE_S)
+    assert (first.returncode, errors) == (0, "")
+    assert results(StudyFolder(place / "both")) == undisturbed
+
+
 def test_a_clock_that_jumps_changes_nothing(
     place: Path, undisturbed: dict[int, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,18 +146,19 @@ def test_a_clock_that_jumps_changes_nothing(
 def test_coordinator_and_workers_killed_at_random_instants(
     place: Path, undisturbed: dict[int, str]
 ) -> None:
-    """Eight runs with two workers; each ends, or it or a worker is killed at a random moment."""
+    """Eight runs with one worker or two; each ends, or it or a worker is killed at any moment."""
     folder, kept, moments = StudyFolder(place / "storm"), {}, random.Random(1)
     for strike in range(8):
-        process = tiny.started("tiny.yml", "--out", "storm", "--workers", "2", cwd=place)
+        workers = 1 + strike % 2  # a second one makes the same trials, and costs two more starts
+        process = tiny.started("tiny.yml", "--out", "storm", "--workers", workers, cwd=place)
         before = len(folder.finished())
         tiny.wait_until(
             lambda b=before, p=process: len(folder.finished()) > b or p.poll() is not None, "news"
         )
         time.sleep(moments.uniform(0, 0.4))
-        workers = tiny.workers_of(process.pid) if process.poll() is None else []
-        if strike % 2 and workers:
-            tiny.kill(moments.choice(workers))
+        processes = tiny.workers_of(process.pid) if process.poll() is None else []
+        if processes:
+            tiny.kill(moments.choice(processes))
             time.sleep(moments.uniform(0, 1.0))
         process.kill()
         process.communicate()
