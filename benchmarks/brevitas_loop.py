@@ -1,7 +1,8 @@
 """The loop a user would write: Optuna's TPE, Brevitas layers, magnitude pruning, a DataLoader.
 
 Run by search_efficiency.py in a Python that has Brevitas; imports nothing of dse. Arguments: an
-.npz of images, trials, seed. Prints one line of JSON per trial: CPU seconds, error, bytes.
+.npz of images, trials, seed, and the epochs of the baseline (8). Prints one line of JSON per trial:
+CPU seconds, error, bytes.
 """
 
 from __future__ import annotations
@@ -115,7 +116,7 @@ def main() -> None:
         for part, size, shuffle in (("train", 64, True), ("validation", 500, False))
     )
     baseline = LeNet5()
-    train(baseline, batches, 8, 0.003)
+    train(baseline, batches, int(sys.argv[4]) if len(sys.argv) > 4 else 8, 0.003)
     study = optuna.create_study(
         directions=["minimize", "minimize"], sampler=optuna.samplers.TPESampler(seed=seed)
     )
