@@ -136,7 +136,7 @@ class EngineCost:
         streams = bool(self.work.network.streams)
         needs[_LUT] = (
             luts[0]
-            + lanes * (arithmetic.REQUANTIZER_LUT + shift + streams * self.sum_bits)
+            + lanes * (arithmetic.requantizer_lut(self.code_bits) + shift + streams * self.sum_bits)
             + ADDRESS_GENERATORS * arithmetic.WINDOW_CONTROL_LUT
         )
         needs[_FF] = lanes * self.sum_bits

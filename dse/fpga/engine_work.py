@@ -231,17 +231,14 @@ def _bytes_per_cycle(device: Device) -> float:
 def _decoder(name: str, widest: LayerWorkload, largest: LayerWorkload) -> tuple[int, int]:
     """(LUTs, FFs) of one decoder of a format for any layer.
 
-    CSR and CSC: pointer and end. COO: the comparator that sees the row change. Bitmap: next set
-    bit. Run-length: a counter. Rice: the unary part is a next set bit, the rest a counter; that sum
-    was not measured as a whole.
+    CSR and CSC walk through entries and rows; the others search, compare or add up as
+    `rtl/decode_*.v` do, each measured by size.
     """
     columns = max(1, (widest.columns - 1).bit_length())
-    search = part_cost("bmnext", min(LARGEST_BITMAP, widest.columns))
     if name in ("csr", "csc"):
         return part_cost("csr", max(1, largest.nonzeros).bit_length())
     if name == "coo":
-        return part_cost("cmp", max(1, (widest.out_channels - 1).bit_length()))
+        return part_cost("coo", max(1, (widest.out_channels - 1).bit_length()))
     if name == "bitmap":
-        return search
-    counter = (columns, columns)
-    return counter if name == "runlength" else (search[0] + columns, search[1] + columns)
+        return part_cost("bitmap", min(LARGEST_BITMAP, widest.columns))
+    return part_cost(name, columns)

@@ -101,7 +101,7 @@ def _resources(layer: LayerWorkload, device: Device) -> Array:
         dsps = arithmetic.requantizer_dsp(layer.accumulator_bits, device.dsp_ports)
         digits = csd_digits(layer.scales)
         each = np.broadcast_to(digits, layer.out_channels)
-        needs[:, _LUT] += layer.out_channels * arithmetic.REQUANTIZER_LUT
+        needs[:, _LUT] += layer.out_channels * arithmetic.requantizer_lut(layer.output_bits)
         needs[0, _DSP] += layer.out_channels * dsps
         needs[1, _LUT] += dot_luts(each, layer.accumulator_bits).sum()
     return needs

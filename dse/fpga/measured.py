@@ -9,10 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from dse.fpga import arithmetic
-from dse.fpga.specimens import Specimen
-from dse.fpga.synthesis import synthesise
+from dse.fpga.device import load_device
+from dse.fpga.parts import SHIFT_CHOICES
+from dse.fpga.synthesis import Specimen, synthesise
 from dse.fpga.truth import Errors, errors
-from dse.fpga.units import fit_scale, unit_parts
+from dse.fpga.units import DEVICE, fit_scale, unit_parts
 
 TABLES_FOLDER = Path(__file__).parent / "tables"
 
@@ -49,6 +50,10 @@ def table_errors(name: str, rows: Sequence[Row]) -> list[tuple[str, Errors]]:
     """What the model's formulas get wrong, no line used to predict itself."""
     if name == "unit_luts":
         return unit_errors(rows)
+    if name == "decoder_luts":
+        return decoder_errors(rows)
+    if name == "requantizer_luts":
+        return requantizer_errors(rows)
     formula = {
         "multiplier_luts": _multiplier,
         "mac_luts": _mac,
@@ -75,6 +80,42 @@ def _dot(row: Row) -> float:
     return arithmetic.dot_lut(
         int(row["terms"]), *_widths(row), arithmetic.term_formula(*_widths(row))
     )
+
+
+def decoder_errors(rows: Sequence[Row]) -> list[tuple[str, Errors]]:
+    """Parts by kind, LUT and FF: every size from the sizes beside it, on a straight line."""
+    found = []
+    for part in dict.fromkeys(row["part"] for row in rows):
+        own = sorted((row for row in rows if row["part"] == part), key=lambda row: int(row["size"]))
+        for name in ("lut", "ff"):
+            pairs = [
+                (_between(own, place, name), int(own[place][name])) for place in range(len(own))
+            ]
+            found.append((f"{part} {name}", errors(pairs)))
+    return found
+
+
+def _between(rows: Sequence[Row], place: int, name: str) -> float:
+    """The count of a row on the line through its neighbours, or through the two nearest."""
+    others = [row for index, row in enumerate(rows) if index != place]
+    first = min(max(place - 1, 0), len(others) - 2)
+    (x0, y0), (x1, y1) = ((int(row["size"]), int(row[name])) for row in others[first : first + 2])
+    return y0 + (y1 - y0) * (int(rows[place]["size"]) - x0) / (x1 - x0)
+
+
+def requantizer_errors(rows: Sequence[Row]) -> list[tuple[str, Errors]]:
+    """Requantizers: LUT and DSP, with one shift for all channels and with one of eight for each."""
+    ports, found = load_device(DEVICE).dsp_ports, []
+    for varies, label in (("0", "one shift"), ("1", "shift per channel")):
+        own = [row for row in rows if row["per_channel"] == varies]
+        shifts = 1 << (SHIFT_CHOICES if varies == "1" else 0)
+        bits = [int(row["output_bits"]) for row in own]
+        luts = [arithmetic.requantizer_lut(b) + arithmetic.shift_lut(shifts, b) for b in bits]
+        dsps = [arithmetic.requantizer_dsp(int(row["acc_bits"]), ports) for row in own]
+        for name, predicted in (("lut", luts), ("dsp", dsps)):
+            pairs = [(one, int(row[name])) for one, row in zip(predicted, own, strict=True)]
+            found.append((f"requantizer, {label}, {name}", errors(pairs)))
+    return found
 
 
 def unit_errors(rows: Sequence[Row]) -> list[tuple[str, Errors]]:

@@ -104,18 +104,18 @@ def decoder_cost(workload: LayerWorkload) -> tuple[int, int]:
     """(LUTs, FFs) that decode one non-zero per cycle, by storage format (yosys 0.70, xc7).
 
     A lane's counters are not among it. CSR: nothing more, its indices are stored. COO: comparator
-    that sees the row change. Bitmap: next set bit. Run-length: a counter as wide as the column
-    index, one LUT and one FF per bit.
+    that sees the row change. Bitmap: next set bit. Run-length: the gaps are added up, as wide
+    as the column index.
     """
     columns = (workload.columns - 1).bit_length()
     name, _ = lane_format(workload)
     if name == "csr":
         return 0, 0
     if name == "coo":
-        return part_cost("cmp", (workload.out_channels - 1).bit_length())
+        return part_cost("coo", (workload.out_channels - 1).bit_length())
     if name == "bitmap":
-        return part_cost("bmnext", min(LARGEST_BITMAP, workload.columns))
-    return columns, columns
+        return part_cost("bitmap", min(LARGEST_BITMAP, workload.columns))
+    return part_cost("runlength", columns)
 
 
 def copy_depth(workload: LayerWorkload) -> int:

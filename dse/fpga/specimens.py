@@ -9,7 +9,8 @@ from math import ceil
 import numpy as np
 
 from dse.fpga.memory import SHALLOW, SMALL_MEMORY_BITS
-from dse.fpga.synthesis import UnitUnderTest
+from dse.fpga.parts import decoders, requantizers
+from dse.fpga.synthesis import Row, Specimen, UnitUnderTest
 from dse.fpga.verilog import dense_files, sparse_files
 from dse.integer.grid import IntArray
 
@@ -19,16 +20,6 @@ DOT_WIDTHS = (1, 2, 3, 4, 6, 8)
 DOT_TERMS = 16
 GUARD_BITS = 8
 """Bits of a MAC's accumulator above those of its product."""
-
-Row = Mapping[str, int | float | str]
-
-
-@dataclass(frozen=True)
-class Specimen:
-    """A unit and the columns of its table's row, counts apart."""
-
-    row: Row
-    unit: UnitUnderTest
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,5 +252,7 @@ TABLES: Mapping[str, Callable[[], list[Specimen]]] = {
     "mac_luts": macs,
     "dot_luts": dots,
     "unit_luts": units,
+    "decoder_luts": decoders,
+    "requantizer_luts": requantizers,
 }
 """Table (a CSV file in `tables/`) to the units in it."""

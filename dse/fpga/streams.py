@@ -95,7 +95,7 @@ def _average_pool(stream: StreamWorkload, lanes: Array, device: Device) -> Array
     needs[:, _LUTRAM] += luts
     needs[:, _BRAM] += blocks
     if stream.requantizes:
-        needs += _requantizers(lanes, bits, device)
+        needs += _requantizers(lanes, (bits, stream.bits), device)
     return needs
 
 
@@ -108,7 +108,7 @@ def _add(stream: StreamWorkload, lanes: Array, device: Device) -> Array:
     )
     needs = _none(lanes)
     sums = (len(stream.sources) - 1) * stream.accumulator_bits
-    needs[:, _LUT] = lanes * (sums + arithmetic.REQUANTIZER_LUT)
+    needs[:, _LUT] = lanes * (sums + arithmetic.requantizer_lut(stream.bits))
     needs[:, _FF] = lanes * stream.accumulator_bits
     needs[:, _DSP] = lanes * multipliers
     return needs
@@ -121,7 +121,7 @@ def _concat(stream: StreamWorkload, lanes: Array, device: Device) -> Array:
     inputs = len(stream.sources)
     needs[:, _LUT] = lanes * max(stream.source_bits) * ceil_div(inputs - 1, 3)
     if stream.rescaled:
-        needs += _requantizers(lanes, max(stream.source_bits) + 1, device)
+        needs += _requantizers(lanes, (max(stream.source_bits) + 1, stream.bits), device)
     return needs
 
 
@@ -138,10 +138,11 @@ def _upsample(stream: StreamWorkload, lanes: Array, device: Device) -> Array:
     return needs
 
 
-def _requantizers(lanes: Array, bits: int, device: Device) -> Array:
+def _requantizers(lanes: Array, bits: tuple[int, int], device: Device) -> Array:
+    """Requantizers from and to codes or sums of `bits`."""
     needs = _none(lanes)
-    needs[:, _LUT] = lanes * arithmetic.REQUANTIZER_LUT
-    needs[:, _DSP] = lanes * arithmetic.requantizer_dsp(bits, device.dsp_ports)
+    needs[:, _LUT] = lanes * arithmetic.requantizer_lut(bits[1])
+    needs[:, _DSP] = lanes * arithmetic.requantizer_dsp(bits[0], device.dsp_ports)
     return needs
 
 

@@ -26,6 +26,9 @@ SCRIPT = (
 )
 
 
+Row = Mapping[str, int | float | str]
+
+
 @dataclass(frozen=True)
 class UnitUnderTest:
     """An instance of the module `module`: Verilog `parameters`, ports with their widths, files."""
@@ -35,6 +38,8 @@ class UnitUnderTest:
     inputs: Mapping[str, int]
     outputs: Mapping[str, int]
     files: Files = field(default_factory=dict)
+    constants: Mapping[str, str] = field(default_factory=dict)
+    """Inputs that are tied to a Verilog number."""
 
     def wrapper(self, name: str) -> str:
         """A module `name` with the same ports."""
@@ -47,11 +52,21 @@ class UnitUnderTest:
             f'.{key}("{value}")' if isinstance(value, str) else f".{key}({value})"
             for key, value in self.parameters.items()
         )
-        wires = (f".{port}({port})" for port in (*self.inputs, *self.outputs))
+        wires = (
+            f".{port}({self.constants.get(port, port)})" for port in (*self.inputs, *self.outputs)
+        )
         return (
             f"module {name} ({', '.join(ports)});\n"
             f"    {self.module} #({', '.join(values)}) unit ({', '.join(wires)});\nendmodule\n"
         )
+
+
+@dataclass(frozen=True)
+class Specimen:
+    """A unit and the columns of its table's row, counts apart."""
+
+    row: Row
+    unit: UnitUnderTest
 
 
 def yosys_program() -> str:

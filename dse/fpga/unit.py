@@ -128,7 +128,7 @@ def _constants(workload: LayerWorkload, device: Device, skips: bool) -> Constant
         accumulator_bits=workload.accumulator_bits,
         accumulator_lut=arithmetic.accumulator_lut(workload.accumulator_bits, skips),
         output_bits=workload.output_bits,
-        requantize_lut=requantizes * (arithmetic.REQUANTIZER_LUT + shift_lut),
+        requantize_lut=requantizes * (arithmetic.requantizer_lut(workload.output_bits) + shift_lut),
         requantize_dsp=requantizes
         * arithmetic.requantizer_dsp(workload.accumulator_bits, device.dsp_ports),
         parameter_bits=workload.accumulator_bits + scale_bits + shift_bits,  # with the bias

@@ -71,7 +71,7 @@ def run_dense(
         (joined(step, unit.activation_bits) for step in steps), simd * unit.activation_bits
     )
     parameters = {**unit.parameters(), "PE": pe, "SIMD": simd, "STALL": stall}
-    printed = _simulate("matvec_tb", {**files, "codes.mem": feed}, parameters, folder)
+    printed = simulate("matvec_tb", {**files, "codes.mem": feed}, parameters, folder)
     table = np.array([list(map(int, line.split())) for line in printed])
     vectors = len(unit.codes)
     return table[:, 1:].reshape(vectors, -1), table[:, 0].reshape(vectors, -1)[:, -1]
@@ -82,7 +82,7 @@ def run_sparse(unit: Unit, lanes: int, folder: Path) -> tuple[IntArray, IntArray
     files, dealt, depth = sparse_files("layer", unit.weights, unit.bias, lanes, unit.widths)
     feed = words(unit.codes.ravel().tolist(), unit.activation_bits)
     parameters = {**unit.parameters(), "LANES": lanes, "DEPTH": depth}
-    printed = _simulate("lanes_tb", {**files, "codes.mem": feed}, parameters, folder)
+    printed = simulate("lanes_tb", {**files, "codes.mem": feed}, parameters, folder)
     done = [int(line.split()[1]) for line in printed if line.startswith("done")]
     sums: dict[int, list[int]] = {lane: [] for lane in range(lanes)}
     for line in printed:
@@ -95,10 +95,15 @@ def run_sparse(unit: Unit, lanes: int, folder: Path) -> tuple[IntArray, IntArray
     return found, np.array(done), depth
 
 
-def _simulate(bench: str, files: Files, parameters: Mapping[str, int], folder: Path) -> list[str]:
+def simulate(
+    bench: str, files: Files, parameters: Mapping[str, int | str], folder: Path
+) -> list[str]:
     """Lines that the test bench prints."""
     write_files(files, folder)
-    options = [f"-P{bench}.{name}={value}" for name, value in parameters.items()]
+    texts = {
+        n: f'"{value}"' if isinstance(value, str) else value for n, value in parameters.items()
+    }
+    options = [f"-P{bench}.{name}={value}" for name, value in texts.items()]
     paths = [str(path) for path in (*sources(), BENCHES / f"{bench}.v")]
     command = ["iverilog", "-g2005-sv", *options, "-s", bench, "-o", "unit.vvp", *paths]
     for step in (command, ["vvp", "-n", "unit.vvp"]):

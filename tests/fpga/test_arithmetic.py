@@ -76,8 +76,8 @@ def test_dsps_of_wide_operands() -> None:
 def test_decoders_use_the_next_measured_size() -> None:
     assert part_cost("csr", 8) == (14, 16)
     assert part_cost("csr", 9) == (17, 20)
-    assert part_cost("bmnext", 64) == (138, 71)
-    assert part_cost("csr", 32) == (60, 64)  # twice the 16-bit one
+    assert part_cost("bitmap", 64) == (141, 64)
+    assert part_cost("csr", 32) == (52, 64)  # twice the 16-bit one
 
 
 def test_one_shift_costs_nothing_and_more_never_less() -> None:

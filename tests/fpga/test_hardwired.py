@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dse.errors import InputError
 from dse.fpga import CannotBuild, describe, estimate, load_device
-from dse.fpga.arithmetic import REQUANTIZER_LUT, dot_lut
+from dse.fpga.arithmetic import dot_lut, requantizer_lut
 from dse.fpga.hardwired import LUT_PER_ADDITION, LUT_PER_BIT, csd_digits, dot_luts
 from dse.fpga.memory import fifo_luts
 from dse.integer import ActivationGrid, IntegerNetwork, IntegerWeights, Layer, Requantizer
@@ -58,7 +58,7 @@ def test_a_small_layer_by_hand() -> None:
     dots = float(dot_luts(np.array([3, 2]), 4).sum())
     scales = 2 * float(dot_luts(np.array([2]), sums)[0])
     fifo = int(fifo_luts(np.array([8]), 32)[0])
-    plain = dots + 2 * sums + fifo + 2 * REQUANTIZER_LUT
+    plain = dots + 2 * sums + fifo + 2 * requantizer_lut(4)
     assert cost.lut in (np.ceil(plain), np.ceil(plain + scales))
     assert cost.dsp == (2 if cost.lut == np.ceil(plain) else 0)
     # a register per adder, 3 inputs of 4 bits and what is written

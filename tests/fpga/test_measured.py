@@ -8,6 +8,7 @@ import pytest
 
 from dse.fpga.arithmetic import UNIT_SCALE
 from dse.fpga.measured import TABLES_FOLDER, Row, read_rows, table_errors, write_rows
+from dse.fpga.parts import REQUANTIZED, SIZES
 from dse.fpga.specimens import TABLES, units
 from dse.fpga.truth import Errors
 from dse.fpga.units import fit_scale, unit_parts
@@ -62,6 +63,36 @@ def test_the_table_has_the_units_that_are_synthesised() -> None:
     names = list(units()[0].row)
     expected = [{name: str(unit.row[name]) for name in names} for unit in units()]
     assert [{name: row[name] for name in names} for row in UNITS] == expected
+
+
+def test_parts_are_predicted_from_the_sizes_beside_them() -> None:
+    found = _found("decoder_luts", read_rows(TABLES_FOLDER / "decoder_luts.csv"))
+    assert {name.split()[0] for name in found} == set(SIZES)
+    for name, one in found.items():
+        assert one.median <= 0.2, name
+        # a 4:1 multiplexer is one LUT, a comparator three to eight
+        assert one.worst <= {"mux lut": 2, "coo lut": 0.6}.get(name, 0.12), name
+
+
+def test_requantizers_are_predicted_without_a_table() -> None:
+    found = _found("requantizer_luts", read_rows(TABLES_FOLDER / "requantizer_luts.csv"))
+    assert found["requantizer, one shift, lut"].count == len(REQUANTIZED)
+    assert found["requantizer, one shift, lut"].worst == 0
+    assert found["requantizer, shift per channel, lut"].worst <= 0.27
+    assert all(one.worst == 0 for name, one in found.items() if name.endswith("dsp"))
+
+
+def test_a_part_left_out_by_hand() -> None:
+    rows: list[Row] = [
+        {"part": "csr", "size": str(size), "lut": str(lut), "ff": "1"}
+        for size, lut in ((4, 10), (6, 20), (10, 40))
+    ]
+    # 6 lies on the line through the others; 4 and 10 on that through the two that are left: all are
+    # on one line of 5 per bit
+    assert _found("decoder_luts", rows)["csr lut"].worst == 0
+    rows[1] = {**rows[1], "lut": "25"}
+    # 4: 25 - 2 * 15/4 = 17.5; 6: 20; 10: 25 + 4 * 7.5 = 55
+    assert _found("decoder_luts", rows)["csr lut"].worst == pytest.approx(0.75)
 
 
 def test_the_shipped_tables_name_their_tool_and_date() -> None:

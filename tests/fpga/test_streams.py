@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from dse.errors import InputError
 from dse.fpga import StreamWorkload, Window, describe, estimate, load_device
-from dse.fpga.arithmetic import REQUANTIZER_LUT, WINDOW_CONTROL_LUT
+from dse.fpga.arithmetic import WINDOW_CONTROL_LUT
 from dse.fpga.schedule import fifo_pixels, latency_cycles
 from dse.fpga.streams import stream_options
 from dse.fpga.workload import StreamKind
@@ -20,6 +20,8 @@ from tests.integer.graphs import graphs
 
 DEVICE = dataclasses.replace(load_device("xc7z020"), shell=None)
 LUT, FF, DSP, BRAM, LUTRAM = 0, 1, 2, 3, 5
+REQUANTIZER = 4 + 3
+"""LUTs of a requantizer to 4 bits."""
 
 
 def _stream(kind: StreamKind, sources: int = 1, **changes: object) -> StreamWorkload:
@@ -52,7 +54,7 @@ def test_an_add_by_hand() -> None:
     # a DSP per source (4 x 16 bits); one 22-bit adder, the requantizer's shift and clamp, and width
     # converters of 4 + 4 bits in and 4 out
     assert needs[DSP] == 2
-    assert needs[LUT] == 22 + REQUANTIZER_LUT + 12
+    assert needs[LUT] == 22 + REQUANTIZER + 12
     assert needs[FF] == 22 + 12
     # FIFOs: 27 pixels of 4 channels of 4 bits are 108 words, in LUTs: 2 x 2 RAM64M of 4 LUTs and
     # counters of 7 bits twice; 1 pixel is 4 words: a RAM32M, and counters of 3 bits twice
@@ -73,15 +75,15 @@ def test_a_concat_is_a_multiplexer_unless_it_rescales() -> None:
     assert _one_lane(node)[LUT] == 4 + 16
     assert _one_lane(node)[DSP] == 0
     rescaled = _one_lane(dataclasses.replace(node, rescaled=1))
-    assert (rescaled[LUT], rescaled[DSP]) == (20 + REQUANTIZER_LUT, 1)
+    assert (rescaled[LUT], rescaled[DSP]) == (20 + REQUANTIZER, 1)
 
 
 def test_a_global_average_keeps_a_sum_per_channel() -> None:
     window = Window((8, 8), (1, 1), (0, 0), (1, 1), (8, 8), (1, 1))
     node = _stream("average_pool", window=window, accumulator_bits=11, requantizes=True)
     needs = _one_lane(node)
-    # four sums of 11 bits in LUTs: two RAM32M; adder 11; requantizer 17; converters 8
-    assert needs[LUT] == 8 + 11 + REQUANTIZER_LUT + 8
+    # four sums of 11 bits in LUTs: two RAM32M; adder 11; requantizer 7; converters 8
+    assert needs[LUT] == 8 + 11 + REQUANTIZER + 8
     assert needs[DSP] == 1
     # the stride of a single window does not matter
     strided = dataclasses.replace(node, window=dataclasses.replace(window, stride=(8, 8)))
