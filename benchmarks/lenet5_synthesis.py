@@ -2,7 +2,7 @@
 
 Needs yosys (`pip install -e ".[calibrate]"`; the first start takes a minute or two). The units are
 those that `tests/fpga/test_rtl_layers.py` simulates bit for bit: matrix-vector units with their
-weights, biases and kept inputs, no windows, requantizers and streams, which have no Verilog. The
+weights, biases and kept inputs; whole layers are in `lenet5_rtl.py`. The
 estimate is the shipped model's of the same units, nothing refitted. Names of layers as arguments
 synthesise these only.
 """

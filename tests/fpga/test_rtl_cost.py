@@ -21,16 +21,21 @@ CASES = list(cases())
 def test_whole_layers_are_predicted_as_the_documentation_says() -> None:
     nodes = measured_nodes(CASES)
     dense = [node for node in nodes if node.group == "dense"]
-    assert len(dense) >= 7
+    assert len(dense) >= 13
     found = {
         name: errors([(node.estimated[name], node.synthesised[name]) for node in dense])
         for name in ("lut", "dsp", "bram18", "ff")
     }
-    assert found["lut"].worst <= 0.14
+    assert found["lut"].worst <= 0.23
     assert found["dsp"].worst == 0
     assert found["bram18"].worst == 0
     # registers of windows, converters and counters are missing in the model, and that is said
     assert found["ff"].worst <= 0.67
+    lanes = [node for node in nodes if node.group == "sparse"]
+    assert len(lanes) == 5
+    assert (
+        errors([(node.estimated["lut"], node.synthesised["lut"]) for node in lanes]).worst <= 0.41
+    )
 
 
 def test_every_stage_of_a_measured_case_is_in_the_table_once() -> None:
