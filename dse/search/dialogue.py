@@ -25,8 +25,8 @@ on how many workers there are or which was faster. It keeps up to four workers b
 AHEAD = 2
 """The lag of more workers is so many times their number, and a study differs from one with fewer.
 Results are told in order, so one slow trial holds up all that are asked for after it: with a lag of
-their number, 64 workers whose trials vary by a third are busy 61 % of the time, with twice that
-88 %, with four times 92 % (`python benchmarks/search_scale.py`)."""
+their number, 64 workers whose trials vary by a third are busy 62 % of the time, with twice or four
+times that 93 % (`python benchmarks/search_scale.py`)."""
 
 STATES = {
     "complete": TrialState.COMPLETE,
