@@ -26,6 +26,7 @@ from dse.fpga.measured import TABLES_FOLDER, read_rows, table_errors
 from dse.fpga.memory import bram18
 from dse.fpga.shell import load_shell
 from dse.fpga.sparse import divisors, lane_words
+from dse.fpga.specimens import TABLES
 from dse.fpga.truth import Errors, errors, kendall_tau, relative_error
 from tests.fpga.cnv import GOLDEN, cnv_w1a1, golden
 from tests.fpga.simulation import random_unit, run_dense, run_sparse
@@ -69,13 +70,8 @@ def main() -> int:
 def measured(console: Console) -> None:
     """Everything this repository can compare itself with."""
     table = Table("quantity", "cases", "median", "mean", "worst", "limit", title="model / measured")
-    for name, rows in (
-        ("multiplier_luts", read_rows(TABLES_FOLDER / "multiplier_luts.csv")),
-        ("mac_luts", read_rows(TABLES_FOLDER / "mac_luts.csv")),
-        ("dot_luts", read_rows(TABLES_FOLDER / "dot_luts.csv")),
-        ("unit_luts", read_rows(TABLES_FOLDER / "unit_luts.csv")),
-    ):
-        for what, found in table_errors(name, rows):
+    for name in TABLES:
+        for what, found in table_errors(name, read_rows(TABLES_FOLDER / f"{name}.csv")):
             add(table, f"{what}, yosys 0.70", found, LIMITS.get(what, ""))
     for name, rows in (("mac_luts", golden("mac")), ("dot_luts", golden("dot16"))):
         for what, found in table_errors(name, rows):

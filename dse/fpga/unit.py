@@ -260,8 +260,7 @@ def _parameters(units: Units, c: Constants, device: Device) -> Array:
     needs[:, _LUT] = (small > 0) * constant_luts(kept, depth, device)
     needs[:, _FF] = kept
     if skips.any():
-        later = 2 * tables * distinct_bits(c.parameter_bits, depth)
-        needs[skips, _FF] += later[skips]
+        needs[skips, _FF] += (2 * kept * c.parameter_bits / width)[skips]
     needs[:, _BRAM] = tables * blocks
     return needs
 
@@ -289,7 +288,7 @@ def memory_choices(units: Units, c: Constants, device: Device) -> list[tuple[Arr
     in_luts, in_bram, in_uram = (np.zeros((len(width), len(RESOURCES))) for _ in range(3))
     kept = np.where(
         units.sparse.astype(bool),
-        count * distinct_bits(width, depth),
+        count * width,
         distinct_bits(count * width, depth, _ones(c)),
     )
     in_luts[:, _LUT] = constant_luts(kept, depth, device)
