@@ -155,7 +155,10 @@ def test_boards_are_printed_and_nothing_is_written(
         (["--min-accuracy", "100%"], "no point on the front meets accuracy >= 100.00%"),
         (["--min-accuracy", "150"], "--min-accuracy must be like 0.985, 98.5 or 98.5%"),
         (["--min-accuracy", "good"], "--min-accuracy must be like"),
-        (["--max-memory", "10"], "no point on the front meets memory <= 10 bytes (the nearest is"),
+        (
+            ["--max-memory", "10"],
+            "no point on the front meets memory <= 10 bytes; nearest point: trial",
+        ),
         (["--max-memory", "16 bananas"], "--max-memory must be like 16384 or '16 KiB'"),
         (["--min-fps", "0"], "--min-fps must be above 0"),
         (["--min-fps", "1e12"], "frames/s >= 1,000,000,000,000 (the nearest is"),

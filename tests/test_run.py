@@ -155,7 +155,7 @@ def test_a_time_that_is_up_at_once_leaves_a_study_to_go_on_with(
 
 
 def test_a_timeout_ends_a_study_without_a_number_of_trials(command: Command) -> None:
-    assert command("--timeout", "2 s", "--set", "budget.trials=").status == 0
+    assert command("--timeout", "2 s", "--set", "budget.trials=null").status == 0
     assert len(command.results.finished()) > 3
 
 
