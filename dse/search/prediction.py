@@ -5,8 +5,7 @@ The logarithm of the error is taken to be linear in what each layer gives up of 
 `given_up`); Bayesian regression finds the factors. Linear means additive over layers, so the best
 config within a memory budget is still found exactly. What a layer loses before finetuning, which
 the sensitivity scan measures, is no part of it: finetuning mends most of a pruned layer's loss and
-little of what coarse activations lose, and a regression on it was off by 0.34 and 0.26 in the log
-errors of two studies (cross-validated, those within three times the least), this one by 0.14, 0.15.
+little of what coarse activations lose (docs/search.md).
 """
 
 from __future__ import annotations

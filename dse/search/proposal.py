@@ -28,7 +28,7 @@ from dse.search.prediction import (
     error,
     given_up,
 )
-from dse.search.sensitivity import Choice, cheapest, tied
+from dse.search.sensitivity import Choice, cheapest, tied, unbeaten
 from dse.study.folder import TrialRecord
 from dse.study.spec import LayerSpace
 
@@ -139,7 +139,7 @@ def _cheapest(predictor: Predictor, factors: Table, of_activations: Vector) -> l
         measured = predictor.layers[name]
         reads = _fewest(measured.activation_widths, float(of_activations[key]))
         each[name] = _choices(measured, reads, factors[key], layer)
-    choices = {key: _undominated(choices) for key, choices in tied(each, space).items()}
+    choices = {key: unbeaten(choices) for key, choices in tied(each, space).items()}
     least, most = (
         sum(end(choice.bits for choice in layer) for layer in choices.values())
         for end in (min, max)
@@ -150,15 +150,6 @@ def _cheapest(predictor: Predictor, factors: Table, of_activations: Vector) -> l
         for octave in np.array_split(budgets, OCTAVES)  # each with its own rounding
         for config in cheapest(choices, octave.tolist())
     ]
-
-
-def _undominated(choices: Sequence[Choice]) -> list[Choice]:
-    """Those that lose less than all smaller ones: about a fifth; the others are never chosen."""
-    kept: list[Choice] = []
-    for choice in sorted(choices, key=lambda choice: (choice.bits, choice.loss)):
-        if not kept or choice.loss < kept[-1].loss:
-            kept.append(choice)
-    return kept
 
 
 def _fewest(widths: Sequence[int], factor: float) -> int:

@@ -75,7 +75,7 @@ def cheapest(choices: Mapping[str, Sequence[Choice]], budgets: Sequence[float]) 
     Sizes are rounded up to 1/STEPS of the largest budget, so the answer is exact but for that. A
     budget that nothing fits into gives the smallest config.
     """
-    choices = {name: _unbeaten(layer) for name, layer in choices.items()}
+    choices = {name: unbeaten(layer) for name, layer in choices.items()}
     unit = max(budgets) / STEPS
     least = np.zeros(STEPS + 1)
     picked: list[npt.NDArray[np.intp]] = []
@@ -101,7 +101,7 @@ def cheapest(choices: Mapping[str, Sequence[Choice]], budgets: Sequence[float]) 
     return configs
 
 
-def _unbeaten(choices: Sequence[Choice]) -> list[Choice]:
+def unbeaten(choices: Sequence[Choice]) -> list[Choice]:
     """Those that lose less than every choice of as few bits, by bits: a quarter to a third."""
     kept: list[Choice] = []
     for choice in sorted(choices, key=lambda choice: (choice.bits, choice.loss)):
