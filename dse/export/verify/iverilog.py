@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dse.export._deployment import Deployment, Unavailable
+from dse.export._deployment import Deployment
 from dse.export.mem import FOLDER, bias_bits, weight_bits, words
 from dse.export.verify._comparison import Finding
+from dse.export.verify._icarus import icarus
 from dse.integer import ConvGeometry, IntegerNetwork, Layer
 
 TEMPLATE = Path(__file__).parents[1] / "templates" / "layer.v"
@@ -25,12 +26,7 @@ TIMEOUT_S = 600
 
 def check(deployment: Deployment, folder: Path) -> Finding:
     """Compare accumulators of the first image, layer by layer; no logits are computed."""
-    for program in ("iverilog", "vvp"):
-        if shutil.which(program) is None:
-            raise Unavailable(f"{program} is not installed")
-    said = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"version (\S+)", said)
-    finding = Finding(f"iverilog {version[1] if version else ''}".strip())
+    finding = Finding(icarus())
     finding.images, finding.note = 1, "accumulators of every layer, no logits"
     for layer in deployment.network.layers:
         with tempfile.TemporaryDirectory() as scratch:

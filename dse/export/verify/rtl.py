@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 import tempfile
@@ -11,6 +10,7 @@ from pathlib import Path
 from dse.export._deployment import Deployment, Unavailable
 from dse.export.rtl import FOLDER, images_of
 from dse.export.verify._comparison import Finding
+from dse.export.verify._icarus import icarus
 from dse.fpga.rtl_bench import TIMEOUT_S, Simulation, simulate
 
 STALL = 30
@@ -22,12 +22,7 @@ def check(deployment: Deployment, folder: Path) -> Finding:
     cost = deployment.design
     if cost is None or not (folder / FOLDER).exists():
         raise Unavailable(f"{FOLDER}/ was not written")
-    for program in ("iverilog", "vvp"):
-        if shutil.which(program) is None:
-            raise Unavailable(f"{program} is not installed")
-    said = subprocess.run(["iverilog", "-V"], capture_output=True, text=True, check=False).stdout
-    version = re.search(r"version (\S+)", said)
-    finding = Finding(f"iverilog {version[1] if version else ''}".strip())
+    finding = Finding(icarus())
     finding.images = images_of(deployment, cost)
     for stall in (0, STALL):
         found = _simulate(folder, stall)
