@@ -72,9 +72,12 @@ def sparse_files(
     """Memory files of `lanes`, the rows of every lane (lanes, rows per lane) and the depth.
 
     Rows are dealt as the cost model deals them. A row without non-zeros holds one zero. The depth
-    is that of the busiest lane, whose words are the cycles of a vector.
+    is that of the busiest lane, whose words are the cycles of a vector. Raises ValueError for such
+    a row at one bit, which has no zero.
     """
     (_, columns), (weight_bits, acc_bits) = weights.shape, bits
+    if weight_bits == 1 and not np.any(weights, axis=1).all():
+        raise ValueError(f"{name}: a row without weights needs a zero, which one bit does not have")
     column_bits = max(1, (columns - 1).bit_length())
     dealt = dealt_rows(np.count_nonzero(weights, axis=1), count)
     entries: list[list[int]] = []
