@@ -144,6 +144,24 @@ def test_finetune_asks_the_teacher_about_the_images_it_moved(
     assert same_weights(taught, net)
 
 
+def test_whatever_finetuning_starts_from_the_baseline_is_the_teacher(
+    baseline: LeNet5, split: Split
+) -> None:
+    moving = dataclasses.replace(SHORT, augmentation=Augmentation(shift=2))
+    other = copy.deepcopy(baseline)
+    torch.nn.init.normal_(other.get_parameter("fc2.weight"))
+    taught = []
+    for teacher in (baseline, other, None):
+        net = copy.deepcopy(baseline)
+        lessons = train.Lessons(split, torch.zeros(320, 10), teacher)
+        train.finetune(net, CONFIG, lessons, moving, generator())
+        taught.append(net)
+    by_baseline, by_other, by_itself = taught
+    assert same_weights(by_baseline, by_itself)
+    assert not same_weights(by_baseline, by_other)
+    assert not any(p.grad is not None for p in other.parameters())  # a teacher does not learn
+
+
 def test_no_epochs_change_nothing(baseline: LeNet5, split: Split) -> None:
     net = copy.deepcopy(baseline)
     train.fit(net, split, dataclasses.replace(SHORT, epochs=0), generator())
