@@ -43,7 +43,7 @@ URAM_MIN_BITS = URAM_DEPTH * URAM_WIDTH // 4
 
 MEMORY_EFFICIENCY = 0.75
 """Share of the peak bandwidth of external memory to plan with. Zynq reads reach 0.92-0.97, mixed
-traffic 0.79-0.87 (published measurements)."""
+traffic 0.79-0.87 (recalled from published measurements; not measured here)."""
 
 
 def ceil_div(a: Any, b: Any) -> Any:
