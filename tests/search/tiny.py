@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import resource
 import signal
@@ -86,13 +87,18 @@ def prepared(folder: Path, **changes: Any) -> tuple[Context, StudyFolder]:
 
 
 def started(*arguments: object, cwd: Path) -> subprocess.Popen[str]:
-    """`python -m dse.run` in a process of its own."""
+    """`python -m dse.run` in a process of its own, which Ctrl-C ends.
+
+    Not so by itself: a shell that starts the tests in the background has Ctrl-C ignored in them and
+    in all that they start.
+    """
     return subprocess.Popen(
         [sys.executable, "-m", "dse.run", *map(str, arguments)],
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )
 
 
