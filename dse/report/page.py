@@ -88,15 +88,15 @@ def _facts(results: Results) -> str:
         "Dataset": heading.dataset,
         "Device": heading.device,
         "Trials": f"{len(results.trials)} ({counts})",
-        "Searched": searched(results),
+        "Tried": tried(results),
     }
     if isinstance(study.get("sampler"), dict):
         facts["Sampler"] = str(study["sampler"].get("name"))
     return "".join(f"<li>{key} <b>{escape(value)}</b></li>" for key, value in facts.items())
 
 
-def searched(results: Results) -> str:
-    """What the trials chose from, in a few words."""
+def tried(results: Results) -> str:
+    """What the trials had of what the study lets them choose, in a few words."""
     configs = [choice for record in results.trials for choice in record.config.values()]
     layers = f"{len(results.layer_names)} layers"
     if not configs:
