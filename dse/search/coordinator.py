@@ -79,6 +79,7 @@ def _optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     engine = cluster.executor if spec.parallel.address else workers.executor
     with engine(spec.parallel, context, folder) as get_executor:
         _run(dialogue, finished, get_executor, folder, progress)
+    folder.remove_scraps()  # what workers were writing when they were killed
     progress.stage("scoring the front on the test images")
     prepare.score_front(context, folder)
 

@@ -119,6 +119,20 @@ def test_an_interrupted_run_says_so_and_is_resumed(
     assert tiny.outputs(place / name) == undisturbed
 
 
+def test_what_a_killed_worker_was_writing_does_not_stay(
+    place: Path, undisturbed: dict[str, bytes]
+) -> None:
+    process = tiny.started("tiny.yml", "--out", "writing", "--workers", "2", cwd=place)
+    tiny.wait_until(lambda: results(place / "writing"), "a trial")
+    half_written = place / "writing" / "trials" / f".3-{0:032x}"  # as a worker leaves it
+    half_written.mkdir()
+    (half_written / "model_float.yml").write_text("head: float")
+    _, errors = process.communicate(timeout=tiny.PATIENCE_S)
+    assert (process.returncode, errors) == (0, "")
+    assert not half_written.exists()
+    assert tiny.outputs(place / "writing") == undisturbed
+
+
 def test_a_mistake_ends_with_status_2_and_no_traceback(place: Path) -> None:
     finished = tiny.run("tiny.yml", "--set", "modle=x", "--out", "none", cwd=place)
     assert finished.returncode == 2
