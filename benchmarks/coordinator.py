@@ -34,8 +34,9 @@ from dse.search.advice import Advice
 from dse.search.dialogue import Dialogue
 from dse.search.guesses import first_guesses
 from dse.search.workers import InlineExecutor
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
 from dse.study.load import load_study
+from dse.study.record import TrialRecord
 from dse.study.spec import SamplerSpec, StudySpec
 from dse.trial import Task
 

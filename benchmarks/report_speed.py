@@ -23,7 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from dse.report import write_report
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import TrialRecord
 
 READY = """
 const [entry] = performance.getEntriesByType("navigation");

@@ -30,8 +30,9 @@ from rich.table import Table
 from dse import train
 from dse.data import Split
 from dse.search.workers import load_context
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
 from dse.study.load import load_study
+from dse.study.record import TrialRecord
 from dse.trial import Context, compact
 
 LEAST = 8

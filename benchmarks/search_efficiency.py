@@ -42,8 +42,9 @@ from rich.table import Table
 from dse import pareto, search
 from dse.config import Config, LayerConfig
 from dse.search import prepare
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
 from dse.study.load import load_study
+from dse.study.record import TrialRecord
 from dse.study.spec import StudySpec
 from dse.trial import Context, evaluate
 

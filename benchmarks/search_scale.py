@@ -29,8 +29,8 @@ from dse.config import Config
 from dse.search import journal, sampler
 from dse.search.advice import Advice
 from dse.search.dialogue import AHEAD, Dialogue
-from dse.study.folder import TrialRecord
 from dse.study.load import load_study
+from dse.study.record import TrialRecord
 from dse.study.spec import BitChoices, LayerSpace, RatioRange, SamplerSpec, SearchSpace
 from dse.trial import Task
 

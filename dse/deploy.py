@@ -22,8 +22,9 @@ from dse.integer.kernels import quantize_input
 from dse.report.boards import board_fits, board_table
 from dse.report.results import Results, read_results
 from dse.report.text import memory
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
 from dse.study.load import load_study
+from dse.study.record import TrialRecord
 from dse.study.spec import StudySpec
 from dse.study.units import BYTES, SHARE, number, shown, with_unit
 from dse.train import integer_accuracy

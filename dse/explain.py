@@ -15,8 +15,9 @@ from dse.errors import InputError
 from dse.report.choices import recommendations
 from dse.report.results import Results, read_results
 from dse.report.text import memory
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
 from dse.study.load import load_study
+from dse.study.record import TrialRecord
 from dse.what_if import RANKINGS, Build, Effect, ranked, what_if
 
 DONE, WRONG_INPUT, INTERRUPTED = 0, 2, 130

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from dse.report.choices import POINTS_BELOW
-from dse.study.folder import StudyFolder, TrialRecord, front_of
+from dse.study.folder import StudyFolder
+from dse.study.record import TrialRecord, front_of
 from dse.study.spec import StudySpec
 
 ROWS = 8

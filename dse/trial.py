@@ -22,7 +22,8 @@ from dse.integer.simplify import simplify
 from dse.pareto import wilson
 from dse.quantize import QuanNet
 from dse.quantize.fake import FakeQuantized
-from dse.study.folder import LayerRecord, State, StudyFolder, TestScore, Timing, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import LayerRecord, State, TestScore, Timing, TrialRecord
 from dse.study.spec import Constraint, StudySpec
 from dse.study.weights import Weights, read_weights, write_weights
 

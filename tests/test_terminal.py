@@ -11,8 +11,9 @@ from search import tiny
 
 from dse import terminal
 from dse.config import LayerConfig
-from dse.study.folder import LayerRecord, Reference, StudyFolder, TestScore, TrialRecord
+from dse.study.folder import StudyFolder
 from dse.study.load import load_study
+from dse.study.record import LayerRecord, Reference, TestScore, TrialRecord
 from dse.study.spec import StudySpec
 from dse.terminal import LiveProgress, PlainProgress, status_line
 

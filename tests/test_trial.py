@@ -14,7 +14,8 @@ from search import tiny
 
 from dse import storage, train
 from dse.config import Config
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import TrialRecord
 from dse.study.spec import Constraint
 from dse.trial import (
     Context,

@@ -10,7 +10,7 @@ from typing import Any
 from dse.report import text
 from dse.report.axes import stretch
 from dse.report.results import Results
-from dse.study.folder import TrialRecord
+from dse.study.record import TrialRecord
 
 POINTS_BELOW = 0.005
 """How far below the baseline's accuracy the first recommendation may lie: half a point."""

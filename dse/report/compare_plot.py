@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from dse.report.axes import accuracy_axis, memory_axis
-from dse.study.folder import TrialRecord
+from dse.study.record import TrialRecord
 
 # Okabe and Ito 2008
 LOOKS = (

@@ -10,7 +10,8 @@ import pandas as pd
 
 from dse.report.results import Results, read_results
 from dse.report.tables import frame
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import TrialRecord
 
 CHOICES = ("prune_ratio", "channel_ratio", "weight_bits", "activation_bits")
 COSTS = (

@@ -16,7 +16,7 @@ from matplotlib.patheffects import withStroke
 from dse.report.axes import accuracy_axis, memory_axis
 from dse.report.labels import box_places, drawn_places, free_place
 from dse.report.results import Results
-from dse.study.folder import Reference, TrialRecord
+from dse.study.record import Reference, TrialRecord
 
 # Okabe & Ito 2008: told apart with every kind of colour blindness; shapes differ as well.
 BLUE, VERMILLION, PURPLE, GREY, INK = "#0072B2", "#D55E00", "#AA4499", "#8A8A8A", "#1A1A1A"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from dse import pareto
 from dse.report.results import Results
-from dse.study.folder import TrialRecord, front_of
+from dse.study.record import TrialRecord, front_of
 
 POINTS_BELOW = 0.10
 """The corner lies ten points below the baseline: what is worse is no use, and must not count."""

@@ -12,7 +12,7 @@ from dse.report.choices import Recommendation
 from dse.report.history import history
 from dse.report.importances import importances
 from dse.report.results import STATES, Results
-from dse.study.folder import TrialRecord
+from dse.study.record import TrialRecord
 
 METRICS = (
     "compression", "lut", "ff", "dsp", "bram18", "latency_s", "fps", "bytes_per_inference", "fits",

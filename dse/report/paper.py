@@ -18,7 +18,8 @@ from dse.report.front_plot import BLUE, GREY, INK, VERMILLION
 from dse.report.history import history
 from dse.report.page_data import bytes_by_part
 from dse.report.results import Results
-from dse.study.folder import StudyFolder, TrialRecord, write_bytes_atomically
+from dse.study.folder import StudyFolder, write_bytes_atomically
+from dse.study.record import TrialRecord
 
 FORMATS = ("pdf", "svg", "png")
 WIDTH = 3.5

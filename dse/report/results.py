@@ -11,15 +11,8 @@ from typing import Any
 import yaml
 
 from dse.errors import InputError
-from dse.study.folder import (
-    LayerSensitivity,
-    Reference,
-    StudyFolder,
-    TestScore,
-    Timing,
-    TrialRecord,
-    front_of,
-)
+from dse.study.folder import StudyFolder
+from dse.study.record import LayerSensitivity, Reference, TestScore, Timing, TrialRecord, front_of
 
 STATES = ("complete", "infeasible", "skipped", "failed")
 STUDY_KEYS = ("name", "model", "device", "dataset", "dataset_used", "layer_names")

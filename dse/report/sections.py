@@ -13,7 +13,7 @@ from dse.report.history import POINTS_BELOW, busy_seconds, corner_of, history, h
 from dse.report.html import Column, table
 from dse.report.results import Results
 from dse.report.summary import SummaryRow, rows_of
-from dse.study.folder import Reference
+from dse.study.record import Reference
 
 
 @dataclass(frozen=True)

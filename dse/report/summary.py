@@ -10,7 +10,8 @@ from rich.text import Text
 
 from dse.report import text
 from dse.report.results import Results, lut_share, read_results
-from dse.study.folder import StudyFolder, TestScore
+from dse.study.folder import StudyFolder
+from dse.study.record import TestScore
 
 
 @dataclass(frozen=True)

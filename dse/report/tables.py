@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from dse.report.results import Results, read_results
-from dse.study.folder import StudyFolder, TrialRecord, write_atomically
+from dse.study.folder import StudyFolder, write_atomically
+from dse.study.record import TrialRecord
 
 FLOATS = (
     "accuracy",

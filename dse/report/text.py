@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dse.study.folder import TestScore
+from dse.study.record import TestScore
 
 KIB, MIB = 1024.0, 1024.0**2
 NOTHING = "–"

@@ -12,7 +12,7 @@ from dse.search import widths
 from dse.search.guesses import Guess
 from dse.search.prediction import Predictor
 from dse.search.proposal import propose
-from dse.study.folder import LayerSensitivity, TrialRecord
+from dse.study.record import LayerSensitivity, TrialRecord
 from dse.study.spec import StudySpec
 from dse.trial import Screen
 

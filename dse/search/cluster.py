@@ -19,7 +19,8 @@ import dse
 from dse.errors import InputError
 from dse.search import arrays
 from dse.search.workers import GetExecutor, evaluate
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import TrialRecord
 from dse.study.spec import ParallelSpec, StudySpec
 from dse.trial import Context, Task
 

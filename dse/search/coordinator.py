@@ -18,7 +18,8 @@ from dse.search.attempts import MOST, Attempts, counted
 from dse.search.dialogue import Dialogue
 from dse.search.exports import Exports
 from dse.search.workers import GetExecutor
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import TrialRecord
 from dse.study.spec import ParallelSpec, StudySpec
 from dse.trial import Context, Task
 

@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 from dse.search import journal, sampler
 from dse.search.advice import Advice
 from dse.search.lineage import lineage_of
-from dse.study.folder import TrialRecord
+from dse.study.record import TrialRecord
 from dse.study.spec import Constraint, StudySpec
 from dse.trial import Task, violation
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from dse.study.folder import StudyFolder, TrialRecord, front_of
+from dse.study.folder import StudyFolder
+from dse.study.record import TrialRecord, front_of
 from dse.study.spec import Keep
 
 

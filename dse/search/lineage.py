@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from dse.config import Config
-from dse.study.folder import TrialRecord
+from dse.study.record import TrialRecord
 
 
 def lineage_of(config: Config, results: Sequence[TrialRecord]) -> tuple[int, ...]:

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dse.config import Config, LayerConfig
-from dse.study.folder import LayerSensitivity, TrialRecord
+from dse.study.record import LayerSensitivity, TrialRecord
 from dse.study.spec import SearchSpace
 from dse.trial import Screen
 

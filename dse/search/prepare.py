@@ -22,8 +22,9 @@ from dse import data, models, prune, train
 from dse.errors import InputError
 from dse.quantize import convert
 from dse.search import workers
-from dse.study.folder import Reference, StudyFolder, front_of, write_atomically
+from dse.study.folder import StudyFolder, write_atomically
 from dse.study.load import resolved
+from dse.study.record import Reference, front_of
 from dse.study.spec import StudySpec
 from dse.trial import FLOAT_BYTES, Context, score_on_test, test_score, uniform_outcome
 from dse.user_code import cause

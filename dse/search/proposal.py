@@ -29,7 +29,7 @@ from dse.search.prediction import (
     given_up,
 )
 from dse.search.sensitivity import Choice, cheapest, tied, unbeaten
-from dse.study.folder import TrialRecord
+from dse.study.record import TrialRecord
 from dse.study.spec import LayerSpace
 
 USEFUL = 4.0

@@ -29,7 +29,7 @@ from dse.quantize.calibrate import KEPT_VALUES, choose_grid, choose_input_grid, 
 from dse.quantize.graph import LayerCall, Maker, bent, joined
 from dse.quantize.weights import quantize_weights, wants_mid_rise
 from dse.storage import formats
-from dse.study.folder import LayerSensitivity
+from dse.study.record import LayerSensitivity
 from dse.study.spec import LayerSpace, RatioRange, SearchSpace
 from dse.trial import Context
 

@@ -28,7 +28,8 @@ from dse.search.attempts import MOST
 from dse.search.dialogue import constraint_values, objective_values
 from dse.search.lineage import lineage_of
 from dse.search.workers import evaluate
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import TrialRecord
 from dse.study.spec import StudySpec
 from dse.trial import Task
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from dse.search import sampler
 from dse.search.sensitivity import FINE
-from dse.study.folder import LayerSensitivity
+from dse.study.record import LayerSensitivity
 from dse.study.spec import SearchSpace
 
 

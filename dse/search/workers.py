@@ -20,7 +20,8 @@ from dse import data, fpga, models, train
 from dse.errors import InputError
 from dse.quantize import convert
 from dse.search import arrays, limits
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import TrialRecord
 from dse.study.spec import ParallelSpec, StudySpec
 from dse.trial import Context, Task, run
 

@@ -12,7 +12,8 @@ import yaml
 from dse.config import LayerConfig
 from dse.pareto import wilson
 from dse.report.results import front_of
-from dse.study.folder import LayerRecord, Reference, StudyFolder, TestScore, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import LayerRecord, Reference, TestScore, TrialRecord
 
 WEIGHTS = {"conv1": 150, "conv2": 2400, "fc1": 48_000, "fc2": 10_080, "fc3": 840}
 TEST_IMAGES = 10_000

@@ -10,7 +10,8 @@ import pytest
 
 from dse.report import write_report
 from dse.report.results import Results, read_results
-from dse.study.folder import LayerSensitivity, StudyFolder
+from dse.study.folder import StudyFolder
+from dse.study.record import LayerSensitivity
 
 from .browser import Browser, chromium, needs_chromium
 from .studies import random_trials, unfinished_trial, write_study

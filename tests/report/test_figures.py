@@ -14,7 +14,8 @@ from dse.report.figures import write_figures
 from dse.report.front_plot import front_plot
 from dse.report.layers_plot import layers_plot
 from dse.report.results import read_results
-from dse.study.folder import LayerRecord, StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import LayerRecord, TrialRecord
 
 from .studies import complete_trial, random_trials, unfinished_trial, write_study
 

@@ -10,7 +10,8 @@ import pytest
 
 from dse.report.history import Corner, busy_seconds, corner_of, history, hypervolume
 from dse.report.results import Results, read_results
-from dse.study.folder import StudyFolder, Timing
+from dse.study.folder import StudyFolder
+from dse.study.record import Timing
 
 from .studies import complete_trial, random_trials, references, unfinished_trial, write_study
 

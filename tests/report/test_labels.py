@@ -14,7 +14,7 @@ from matplotlib.transforms import Bbox
 from dse.report.front_plot import front_plot
 from dse.report.labels import DISTANCES, box_places, drawn_places, free_place
 from dse.report.results import read_results
-from dse.study.folder import Reference, TrialRecord
+from dse.study.record import Reference, TrialRecord
 
 from .studies import complete_trial, random_trials, score_near, write_study
 

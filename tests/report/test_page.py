@@ -16,7 +16,8 @@ from dse.report.html import Column, ascii_only, table
 from dse.report.page import page
 from dse.report.page_data import bytes_by_part, script_json
 from dse.report.results import read_results
-from dse.study.folder import LayerSensitivity, StudyFolder
+from dse.study.folder import StudyFolder
+from dse.study.record import LayerSensitivity
 
 from .studies import complete_trial, random_trials, references, unfinished_trial, write_study
 

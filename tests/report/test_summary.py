@@ -10,7 +10,8 @@ from rich.console import Console
 
 from dse.config import LayerConfig
 from dse.report import front_table, summary_rows, text
-from dse.study.folder import LayerRecord, StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import LayerRecord, TrialRecord
 
 from .studies import complete_trial, score_near, unfinished_trial, write_study
 

@@ -9,8 +9,8 @@ import pytest
 
 from dse.search.advice import REFINED, Advice
 from dse.search.guesses import Guess
-from dse.study.folder import TrialRecord
 from dse.study.load import load_study
+from dse.study.record import TrialRecord
 from dse.study.spec import SamplerSpec, StudySpec
 
 from . import tiny

@@ -9,7 +9,8 @@ import pytest
 from dse.errors import InputError
 from dse.search import coordinator
 from dse.search.attempts import MOST, SUSPECT, Attempts, counted
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
+from dse.study.record import TrialRecord
 from dse.trial import Task
 
 

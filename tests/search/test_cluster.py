@@ -13,8 +13,9 @@ import pytest
 from dse import search
 from dse.errors import InputError
 from dse.search import cluster
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
 from dse.study.load import load_study
+from dse.study.record import TrialRecord
 from dse.study.spec import ParallelSpec, StudySpec
 
 from . import tiny

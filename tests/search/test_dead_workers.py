@@ -16,8 +16,9 @@ from dse.search import coordinator, workers
 from dse.search.advice import Advice
 from dse.search.attempts import MOST, Attempts
 from dse.search.dialogue import LAG, Dialogue
-from dse.study.folder import StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
 from dse.study.load import load_study
+from dse.study.record import TrialRecord
 from dse.study.spec import StudySpec
 from dse.trial import Task
 

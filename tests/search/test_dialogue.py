@@ -18,8 +18,8 @@ from dse.config import LayerConfig
 from dse.search.advice import REFINED, Advice
 from dse.search.dialogue import AHEAD, LAG, Dialogue
 from dse.search.guesses import Guess
-from dse.study.folder import LayerSensitivity, TrialRecord
 from dse.study.load import load_study
+from dse.study.record import LayerSensitivity, TrialRecord
 from dse.study.spec import Constraint, ParallelSpec, SamplerSpec, StudySpec
 from dse.trial import Task
 

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from dse import deploy, search
 from dse.search.exports import Exports
-from dse.study.folder import StudyFolder, TrialRecord, front_of
+from dse.study.folder import StudyFolder
 from dse.study.load import load_study
+from dse.study.record import TrialRecord, front_of
 
 from . import tiny
 from .test_workers import Silent

@@ -16,8 +16,9 @@ from dse.config import Config, LayerConfig
 from dse.errors import InputError
 from dse.search.lineage import distance, lineage_of
 from dse.search.workers import load_context
-from dse.study.folder import State, StudyFolder, TrialRecord
+from dse.study.folder import StudyFolder
 from dse.study.load import load_study
+from dse.study.record import State, TrialRecord
 from dse.study.weights import read_weights
 from dse.trial import Task
 from dse.trial import run as run_trial

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from dse.config import Config, LayerConfig
 from dse.search import prediction
 from dse.search.prediction import SURE, Predictor
-from dse.study.folder import LayerSensitivity, TrialRecord
+from dse.study.record import LayerSensitivity, TrialRecord
 from dse.study.spec import BitChoices, LayerSpace, RatioRange
 
 RATIOS, WIDTHS, READS = (0.0, 0.5, 0.75, 0.9), (1, 2, 4, 8), (2, 4, 8)

@@ -9,8 +9,9 @@ import yaml
 
 from dse.errors import InputError
 from dse.search import prepare
-from dse.study.folder import StudyFolder, front_of
+from dse.study.folder import StudyFolder
 from dse.study.load import load_study
+from dse.study.record import front_of
 from dse.trial import Context, Task, run
 
 from . import tiny

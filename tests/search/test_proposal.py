@@ -14,7 +14,7 @@ from dse import pareto
 from dse.config import Config
 from dse.search.prediction import Fit, Predictor
 from dse.search.proposal import SLACK, expected_gain, propose
-from dse.study.folder import TrialRecord
+from dse.study.record import TrialRecord
 from dse.study.spec import LayerSpace
 
 from .test_prediction import FACTORS, MEASURED, SPACE, result, some_results

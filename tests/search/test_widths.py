@@ -10,7 +10,7 @@ from dse.config import LayerConfig
 from dse.search import sampler
 from dse.search.sensitivity import FINE
 from dse.search.widths import useful
-from dse.study.folder import LayerSensitivity
+from dse.study.record import LayerSensitivity
 from dse.study.spec import BitChoices, LayerSpace, RatioRange, SamplerSpec
 
 RATIO = RatioRange(0.0, 0.9)

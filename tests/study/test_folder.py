@@ -9,16 +9,14 @@ import pytest
 
 from dse.config import LayerConfig
 from dse.errors import InputError
-from dse.study.folder import (
+from dse.study.folder import StudyFolder, write_atomically
+from dse.study.record import (
     LayerRecord,
     LayerSensitivity,
     Reference,
-    StudyFolder,
     TestScore,
     Timing,
     TrialRecord,
-    front_of,
-    write_atomically,
 )
 
 CONFIG = {"conv": LayerConfig(0.1 + 0.2, 3, 4)}
@@ -45,12 +43,6 @@ def write_trial(folder: StudyFolder, number: int, text: str) -> None:
         (scratch / "result.json").write_text(text)
 
 
-def point(number: int, accuracy: float, memory: int, state: str = "complete") -> TrialRecord:
-    return TrialRecord(
-        number, state, "", "", CONFIG, {"accuracy": accuracy, "memory_bytes": memory}
-    )
-
-
 def entries(path: Path) -> list[str]:
     return sorted(entry.name for entry in path.iterdir())
 
@@ -58,10 +50,6 @@ def entries(path: Path) -> list[str]:
 def test_a_written_trial_reads_back_equal(folder: StudyFolder) -> None:
     write_trial(folder, 7, RECORD.to_json())
     assert folder.read_trials() == [RECORD]
-
-
-def test_the_same_record_is_the_same_text() -> None:
-    assert TrialRecord.from_json(RECORD.to_json()).to_json() == RECORD.to_json()
 
 
 def test_trials_are_in_numerical_order(folder: StudyFolder) -> None:
@@ -189,20 +177,6 @@ def test_deleting_a_study_keeps_what_is_not_its_own(folder: StudyFolder) -> None
 def test_the_journal_has_an_absolute_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert StudyFolder(Path("here")).journal == tmp_path / "here" / "study.journal"
-
-
-def test_the_front_is_what_no_other_trial_beats() -> None:
-    trials = [point(0, 0.9, 100), point(1, 0.8, 200), point(2, 0.95, 300), point(3, 0.1, 10)]
-    assert [record.number for record in front_of(trials)] == [3, 0, 2]
-
-
-@pytest.mark.parametrize("state", ["infeasible", "failed"])
-def test_only_complete_trials_are_on_the_front(state: str) -> None:
-    assert front_of([point(0, 1.0, 1, state)]) == ()
-
-
-def test_of_equal_trials_the_first_is_on_the_front() -> None:
-    assert [r.number for r in front_of([point(5, 0.5, 10), point(2, 0.5, 10)])] == [2]
 
 
 def test_a_timing_reads_back_and_damage_is_named(folder: StudyFolder) -> None:
