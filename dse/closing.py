@@ -24,6 +24,7 @@ def closing(folder: StudyFolder) -> list[str]:
         metrics = item.record.metrics
         size, accuracy = text.memory(metrics["memory_bytes"]), text.percent(metrics["accuracy"])
         lines.append(f"{item.title}: trial {item.record.number}, {accuracy} % in {size}")
+    lines += _mixed(results)
     lines += ["", f"report: {folder.report}", f"tables: {folder.pareto_csv}, {folder.trials_csv}"]
     lines += ["", "what next:"]
     if chosen:
@@ -34,6 +35,15 @@ def closing(folder: StudyFolder) -> list[str]:
         lines += _nothing_complete(results)
     lines.append("  the same command with a larger --trials searches on")
     return lines
+
+
+def _mixed(results: Results) -> list[str]:
+    """What a study trained partly on a GPU is worth knowing of."""
+    trained = Counter(record.device_type for record in results.trials if record.device_type)
+    if len(trained) < 2:
+        return []
+    counts = ", ".join(f"{count} on {name}" for name, count in sorted(trained.items()))
+    return [f"trained on different devices: {counts}: the same config need not give the same bytes"]
 
 
 def _nothing_complete(results: Results) -> list[str]:

@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--trials", type=int, metavar="N", help="trials in total, those of earlier runs included")
     add("--timeout", metavar="T", help="stop after T: seconds, or like '30 min'")
     add("--workers", type=int, metavar="N", help="worker processes")
+    add("--device-type", metavar="TYPE", help="train on: auto (a GPU if there is one), cpu, cuda")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="e.g. finetune.epochs=2")
     add("--dry-run", action="store_true", help="check, size and time the study; write nothing")
     add("--quiet", action="store_true", help="print nothing but a fallback and mistakes")
@@ -79,6 +80,8 @@ def _spec(options: argparse.Namespace) -> StudySpec:
         overrides.append(f"budget.timeout={json.dumps(options.timeout)}")
     if options.workers is not None:
         overrides.append(f"parallel.workers={options.workers}")
+    if options.device_type is not None:
+        overrides.append(f"parallel.device_type={options.device_type}")
     return load_study(options.study, overrides)
 
 

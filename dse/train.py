@@ -70,14 +70,15 @@ def fit(
     generator: torch.Generator,
     after_step: Callable[[], None] = lambda: None,
 ) -> None:
-    """Train the float network in place with cross-entropy. Raises Diverged."""
+    """Train the float network in place, where it is, with cross-entropy. Raises Diverged."""
     if isinstance(net, QuanNet):
         net.float_mode()
     net.train()
+    place = place_of(net)
 
     def loss(indices: Tensor) -> Tensor:
         images = schedule.augmentation(split.images[indices], generator)
-        return F.cross_entropy(net(images), split.labels[indices])
+        return F.cross_entropy(net(images.to(place)), split.labels[indices].to(place))
 
     batches = _batches(len(split.labels), schedule, generator)
     _optimize(net, loss, batches, schedule.lr, after_step)
@@ -93,14 +94,16 @@ def finetune(
 ) -> IntegerNetwork:
     """Prune and finetune `net` in place with its config's bit widths in the loop.
 
-    Weights that are zero stay zero. Returns the integer network. Raises Diverged.
+    Weights that are zero stay zero. It computes where `net` is, and a batch at a time goes there.
+    Returns the integer network. Raises Diverged.
     """
     net.float_mode()
+    place = place_of(net)
     teacher = _teacher(net, lessons, schedule)
     images, labels = lessons.split.images, lessons.split.labels
     dense = {name: layer.weight.detach().clone() for name, layer in net.layers.items()}
     plan = prune_at_once(net, config, lessons.split, schedule.rule)
-    fake = FakeQuantized(net, config, images[:CALIBRATION_IMAGES])
+    fake = FakeQuantized(net, config, images[:CALIBRATION_IMAGES].to(place))
     steps = schedule.epochs * math.ceil(len(labels) / schedule.batch_size)
     ramp = round(schedule.gradual * steps)
     if ramp:  # the steps above were learned from the weights that will be left
@@ -111,16 +114,16 @@ def finetune(
 
     def answers(indices: Tensor, batch: Tensor) -> Tensor:
         if teacher is None:
-            return soft[indices]
+            return soft[indices].to(place)
         with torch.no_grad():  # of images it has not seen: they have just been moved
             return F.softmax(teacher(batch) / TEMPERATURE, dim=1)
 
     def loss(indices: Tensor) -> Tensor:
-        batch = schedule.augmentation(images[indices], generator)
+        batch = schedule.augmentation(images[indices], generator).to(place)
         logits = fake(batch)
         right = answers(indices, batch)
         distilled = F.cross_entropy(logits / TEMPERATURE, right) * TEMPERATURE**2
-        return distilled + F.cross_entropy(logits, labels[indices])
+        return distilled + F.cross_entropy(logits, labels[indices].to(place))
 
     batches = _batches(len(labels), schedule, generator)
     _optimize(fake, loss, batches, schedule.lr, pruning.after_optimizer_step)
@@ -136,7 +139,8 @@ def _teacher(net: QuanNet, lessons: Lessons, schedule: Schedule) -> QuanNet | No
     """Who answers for moved images; None where the answers are known beforehand."""
     if not schedule.augmentation.changes:
         return None
-    return copy.deepcopy(net) if lessons.baseline is None else lessons.baseline
+    asked = copy.deepcopy(net if lessons.baseline is None else lessons.baseline)
+    return asked.to(place_of(net))
 
 
 def prune_at_once(net: QuanNet, config: Config, split: Split, rule: prune.Rule) -> prune.Plan:
@@ -146,9 +150,15 @@ def prune_at_once(net: QuanNet, config: Config, split: Split, rule: prune.Rule) 
     scores = None
     if rule.criterion == "taylor":
         images, labels = split.images[:CALIBRATION_IMAGES], split.labels[:CALIBRATION_IMAGES]
-        scores = prune.taylor_scores(net, images, labels)
+        place = place_of(net)
+        scores = prune.taylor_scores(net, images.to(place), labels.to(place))
     plan.apply(net, scores)
     return plan
+
+
+def place_of(net: nn.Module) -> torch.device:
+    """Where a network's parameters are, and so where it computes."""
+    return next(net.parameters()).device
 
 
 def _optimize(
@@ -187,8 +197,9 @@ def _batches(count: int, schedule: Schedule, generator: torch.Generator) -> list
 
 @torch.no_grad()
 def logits_of(net: nn.Module, images: Tensor, batch_size: int = 250) -> Tensor:
-    """Float logits (N, classes) of the float network."""
-    return torch.cat([net(batch) for batch in torch.split(images, batch_size)])
+    """Float logits (N, classes) of the float network, computed where it is, on the CPU."""
+    place = place_of(net)
+    return torch.cat([net(batch.to(place)).cpu() for batch in torch.split(images, batch_size)])
 
 
 def float_accuracy(net: nn.Module, split: Split) -> tuple[int, int]:

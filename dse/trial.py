@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from dse import fpga, storage, train
+from dse import device_type, fpga, storage, train
 from dse.config import Config
 from dse.data import Dataset
 from dse.errors import InputError
@@ -42,6 +42,11 @@ class Context:
     data: Dataset
     teacher: torch.Tensor
     device: fpga.Device
+
+    @property
+    def device_type(self) -> str:
+        """What networks are trained on. All else is on the CPU, the integers above all."""
+        return device_type.ready(self.spec.parallel.device_type)
 
     @property
     def lessons(self) -> train.Lessons:
@@ -106,14 +111,14 @@ def evaluate(
     if refused := _refused(config, context, screen):
         return refused
 
-    net = copy.deepcopy(context.baseline)
+    net = copy.deepcopy(context.baseline).to(context.device_type)
     if start is not None:
         net.load_state_dict(start)
     generator = torch.Generator().manual_seed(_seed(spec.seed, config))
     network = compact(train.finetune(net, config, context.lessons, spec.finetune, generator))
     correct, total = train.integer_accuracy(network, data.validation)
     outcome = _measure(network, context, correct / total)
-    return replace(outcome, weights=net.state_dict()) if spec.finetune.warm_start else outcome
+    return replace(outcome, weights=net.cpu().state_dict()) if spec.finetune.warm_start else outcome
 
 
 def _refused(config: Config, context: Context, screen: Screen | None) -> Outcome | None:
@@ -213,7 +218,7 @@ def run(task: Task, context: Context, folder: StudyFolder) -> TrialRecord:
     with folder.new_trial(task.number) as scratch:
         try:
             outcome = evaluate(task.config, context, task.screen, start)
-            record = _written(task, outcome, scratch)
+            record = _written(task, outcome, context.device_type, scratch)
         except (train.Diverged, InputError) as error:
             record = TrialRecord(task.number, "failed", str(error), task.origin, task.config)
         (scratch / "result.json").write_text(record.to_json())
@@ -222,7 +227,7 @@ def run(task: Task, context: Context, folder: StudyFolder) -> TrialRecord:
     return record
 
 
-def _written(task: Task, outcome: Outcome, scratch: Path) -> TrialRecord:
+def _written(task: Task, outcome: Outcome, trained_on: str, scratch: Path) -> TrialRecord:
     """The record of an outcome, its artefacts written into `scratch`."""
     packed = outcome.packed
     if outcome.network:
@@ -250,6 +255,7 @@ def _written(task: Task, outcome: Outcome, scratch: Path) -> TrialRecord:
         packed.memory_bits,
         outcome.cost.to_json(),
         task.lineage,
+        trained_on if outcome.network else None,
     )
 
 

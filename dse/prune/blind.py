@@ -38,7 +38,8 @@ def drop_blind_weights(net: QuanNet, graph: Graph) -> None:
         zero_stays = not bent(torch.zeros(1), node.nonlinearity).any()
         return (y != 0).to(y) if zero_stays else torch.ones_like(y)
 
-    graph.run(torch.ones(1, *graph.input_shape), make)
+    place = next(net.parameters()).device
+    graph.run(torch.ones(1, *graph.input_shape, device=place), make)
     for name, reached in seen.items():
         net.layers[name].weight.mul_(reached)
 

@@ -108,7 +108,10 @@ class FakeQuantized(nn.Module):
     """
 
     def __init__(self, net: QuanNet, config: Config, images: Tensor) -> None:
-        """Start from the post-training grids, calibrated on `images` (N, C, y, x)."""
+        """Start from the post-training grids, calibrated on `images` (N, C, y, x).
+
+        They are on the device of the net, which is where it computes.
+        """
         super().__init__()
         graph, layers = net.graph(tuple(images.shape[1:])), net.layers
         self._graph, self._layers = graph, layers
@@ -133,6 +136,7 @@ class FakeQuantized(nn.Module):
                 activation_steps[_key(name)] = _log_step(grid.scale)
         self.weight_steps = nn.ParameterDict(weight_steps)
         self.activation_steps = nn.ParameterDict(activation_steps)
+        self.to(images.device)
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (N, classes) for images (N, C, y, x)."""

@@ -23,7 +23,7 @@ FLOATS = (
     "channel_ratio",
     "density",
 )
-TEXTS = ("state", "format", "origin", "reason", "template")
+TEXTS = ("state", "format", "origin", "reason", "template", "device_type")
 METRICS = (
     "memory_bytes",
     "compression",
@@ -41,8 +41,9 @@ def trials_frame(folder: StudyFolder) -> pd.DataFrame:
     """Every finished trial by number; what a trial does not have is missing.
 
     Columns are those of design section 9 (trial, state, accuracy in [0, 1] on validation, ...),
-    six per layer, then origin, reason, template and each layer's channel_ratio. Test columns are
-    filled for the front. Raises InputError when the folder is no study or damaged.
+    six per layer, then origin, reason, template, each layer's channel_ratio and device_type, what
+    the trial was trained on. Test columns are filled for the front. Raises InputError when the
+    folder is no study or damaged.
     """
     results = read_results(folder)
     return frame(results, results.trials)
@@ -85,7 +86,7 @@ def _row_columns(layer_names: Sequence[str]) -> list[str]:
     layers = [f"{layer}.{name}" for layer in layer_names for name in of_layer]
     appended = [f"{layer}.channel_ratio" for layer in layer_names]
     first, last = ("trial", "state", *score, *METRICS, "fits"), ("origin", "reason", "template")
-    return [*first, *layers, *last, *appended]
+    return [*first, *layers, *last, *appended, "device_type"]
 
 
 def _row(results: Results, record: TrialRecord) -> dict[str, Any]:
@@ -102,6 +103,7 @@ def _row(results: Results, record: TrialRecord) -> dict[str, Any]:
         "origin": record.origin,
         "reason": record.reason,
         "template": record.cost.get("template"),
+        "device_type": record.device_type,
     }
     for name in results.layer_names:
         row.update(_layer_cells(name, record))

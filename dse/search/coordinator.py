@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import math
 import time
@@ -11,6 +12,7 @@ from typing import Protocol
 
 import optuna
 
+from dse import device_type
 from dse.errors import InputError
 from dse.search import cluster, guesses, journal, prepare, sampler, shared, workers
 from dse.search.advice import Advice
@@ -47,7 +49,8 @@ def optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     written any more. KeyboardInterrupt leaves it resumable.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    sampler.try_out(spec)  # all refused before minutes of training
+    spec = _with_device_type(spec)  # all refused before minutes of training
+    sampler.try_out(spec)
     url, address = spec.parallel.journal, spec.parallel.address
     if address:
         cluster.check(address)
@@ -68,6 +71,22 @@ def optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
         ) from error
 
 
+def _with_device_type(spec: StudySpec) -> StudySpec:
+    """The study with its device type found here, once for all its workers."""
+    found = device_type.ready(spec.parallel.device_type)
+    return dataclasses.replace(spec, parallel=dataclasses.replace(spec.parallel, device_type=found))
+
+
+def _tell_of_mixture(device_type: str, finished: Sequence[TrialRecord], progress: Progress) -> None:
+    """Say when trials of earlier runs were trained on something else than this run's will be."""
+    others = {record.device_type for record in finished if record.device_type} - {device_type}
+    if others:
+        progress.stage(
+            f"earlier trials were trained on {', '.join(others)}, these are on {device_type}: the "
+            "same config does not give the same bytes on both"
+        )
+
+
 def _optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     """As the one coordinator of this study."""
     folder.remove_scraps()
@@ -76,6 +95,7 @@ def _optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     dimensions = sampler.dimensions(spec.search_space)
     study = journal.open_journal(folder.journal, spec.objectives, dimensions)
     finished = folder.read_trials()
+    _tell_of_mixture(spec.parallel.device_type, finished, progress)
     dialogue = Dialogue(spec, study, advice, finished, deadline)
     engine = cluster.executor if spec.parallel.address else workers.executor
     with engine(spec.parallel, context, folder) as get_executor:

@@ -18,7 +18,7 @@ import torch
 import yaml
 from torch import nn
 
-from dse import data, models, prune, train
+from dse import data, device_type, models, prune, train
 from dse.errors import InputError
 from dse.quantize import convert
 from dse.search import workers
@@ -190,7 +190,7 @@ def new_network(spec: StudySpec) -> nn.Module:
 
 def _make_baseline(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset) -> None:
     """Train the network as the user wrote it, batch normalization live; keep its converted form."""
-    net = new_network(spec)
+    net = new_network(spec).to(device_type.ready(spec.parallel.device_type))
     generator = torch.Generator().manual_seed(spec.seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(spec.seed)  # dropout draws from the global generator
@@ -200,7 +200,7 @@ def _make_baseline(spec: StudySpec, folder: StudyFolder, dataset: data.Dataset) 
             raise InputError(
                 f"baseline: {error}; baseline.lr is {spec.baseline.lr:g}, try a smaller one"
             ) from error
-    baseline = convert(net, dataset.train.images[:2])
+    baseline = convert(net.cpu(), dataset.train.images[:2])
     scratch = folder.baseline.with_suffix(".pt.part")
     packed = io.BytesIO()  # a full disk is an OSError from us, but not from torch
     torch.save(baseline.state_dict(), packed)
@@ -219,6 +219,7 @@ def _float_reference(context: Context) -> Reference:
 def _recipe_reference(context: Context) -> list[Reference]:
     """The seed's recipe with the study's finetuning schedule; nothing where that diverges."""
     net, schedule = copy.deepcopy(context.baseline), context.spec.finetune
+    net.to(context.device_type)
     prune.prune_globally(net, RECIPE_RATIO)
     frozen = prune.PruningTrainPlugin()
     frozen.set_net_named_parameters(net.named_parameters())
@@ -228,7 +229,7 @@ def _recipe_reference(context: Context) -> list[Reference]:
     except train.Diverged:
         return []
     name = f"global {RECIPE_RATIO:.0%} at {UNIFORM_BITS} bit"
-    return [_uniform_reference(dataclasses.replace(context, baseline=net), name)]
+    return [_uniform_reference(dataclasses.replace(context, baseline=net.cpu()), name)]
 
 
 def _uniform_reference(context: Context, name: str = f"uniform {UNIFORM_BITS} bit") -> Reference:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 
-from dse import fpga, train
+from dse import device_type, fpga, train
 from dse.config import Config
 from dse.data import Dataset, Split
 from dse.integer import IntegerNetwork
@@ -66,6 +66,7 @@ def look_ahead(spec: StudySpec, stage: Stage) -> Preview:
     Raises InputError where a run would before its first trial.
     """
     torch.set_num_threads(1)
+    device_type.ready(spec.parallel.device_type)  # refused before the data is loaded
     stage(f"loading {spec.dataset.name}")
     dataset = workers.load_data(spec)
     if dataset.note:
@@ -141,6 +142,7 @@ def _times(context: Context, config: Config, train_images: int) -> tuple[float, 
 def _finetuned(context: Context, config: Config, epochs: int) -> IntegerNetwork:
     schedule = dataclasses.replace(context.spec.finetune, epochs=epochs)
     net, generator = copy.deepcopy(context.baseline), torch.Generator().manual_seed(0)
+    net.to(context.device_type)
     return compact(train.finetune(net, config, context.lessons, schedule, generator))
 
 

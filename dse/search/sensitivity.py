@@ -139,8 +139,8 @@ def scan(context: Context) -> dict[str, LayerSensitivity]:
 
     Raises InputError when a layer has no choice that can be stored.
     """
-    net = copy.deepcopy(context.baseline)
-    images = context.data.train.images[:IMAGES]
+    net = copy.deepcopy(context.baseline).to(context.device_type)
+    images = context.data.train.images[:IMAGES].to(context.device_type)
     losses = _Losses(net, images)
     return {
         name: _measured(losses, name, space, context.spec.storage)
@@ -218,11 +218,12 @@ class _Losses:
         """A layer's weights with `ratio` of them set to zero."""
         layer = copy.deepcopy(self._net.layers[name])
         prune.prune_layer(layer, ratio)
-        return layer.weight.detach().numpy()
+        return layer.weight.detach().cpu().numpy()
 
     def of_weights(self, name: str, weight: npt.NDArray[np.floating]) -> float:
         """Loss with one layer's weights replaced."""
-        return self._divergence({name: torch.from_numpy(weight).float()}, {})
+        changed = torch.from_numpy(weight).float().to(self._images.device)
+        return self._divergence({name: changed}, {})
 
     def of_activations(self, name: str, bits: int) -> float:
         """Loss with the codes one layer reads quantized to `bits`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import ctypes
 import os
 import signal
@@ -16,7 +17,7 @@ import torch
 import yaml
 from joblib.externals import loky
 
-from dse import data, fpga, models, train
+from dse import data, device_type, fpga, models, train
 from dse.errors import InputError
 from dse.quantize import convert
 from dse.search import arrays, limits
@@ -71,7 +72,8 @@ def load_context(
     baseline.eval()
     baseline.sparse_storage = any(name != "dense" for name in spec.storage)
     if teacher is None:
-        teacher = train.logits_of(baseline, dataset.train.images)
+        place = device_type.ready(spec.parallel.device_type)
+        teacher = train.logits_of(copy.deepcopy(baseline).to(place), dataset.train.images)
     return Context(spec, baseline, dataset, teacher, fpga.load_device(spec.device))
 
 

@@ -37,6 +37,7 @@ class TrialRecord:
     - `cost`: the cost report, per layer and in total.
     - `lineage`: the trials whose weights it went on with, its parent last; none where it began
       with the baseline's. Repeated in this order, each after the other, they give the same again.
+    - `device_type`: what it was trained on, `cpu` or `cuda`; None where it was not trained.
     """
 
     number: int
@@ -49,6 +50,7 @@ class TrialRecord:
     memory_bits: Mapping[str, int] = field(default_factory=dict)
     cost: Mapping[str, Any] = field(default_factory=dict)
     lineage: tuple[int, ...] = ()
+    device_type: str | None = None
 
     def to_json(self) -> str:
         """Deterministic JSON text."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from dse import device_type
 from dse.errors import InputError, nearest
 from dse.study.section import Bounds, Section
 from dse.study.spec import ParallelSpec, SamplerSpec
@@ -91,8 +92,8 @@ def sampler_values(spec: SamplerSpec) -> dict[str, Any]:
 
 
 def parallel(section: Section) -> ParallelSpec:
-    """Where trials run: in this process, in several, on a dask cluster; and whose journal."""
-    section.known_keys("workers", "engine", "address", "journal", "trial_timeout")
+    """Where trials run: in this process, in several, on a dask cluster; on what; whose journal."""
+    section.known_keys("workers", "engine", "address", "journal", "trial_timeout", "device_type")
     engine = section.text("engine", "local")
     if engine not in ENGINES:
         section.wrong("engine", f"no engine {shown(engine)}{nearest(engine, ENGINES)}")
@@ -101,7 +102,12 @@ def parallel(section: Section) -> ParallelSpec:
     if journal and limit_s:
         message = "is for trials in processes of their own, but those of a shared journal run in "
         section.wrong("trial_timeout", message + "the process that would be ended")
-    return ParallelSpec(section.integer("workers", 1, COUNT), address, journal, limit_s)
+    trained_on = section.text("device_type", ParallelSpec.device_type)
+    if trained_on not in device_type.CHOICES:
+        hint = nearest(trained_on, device_type.CHOICES)
+        section.wrong("device_type", f"no device type {shown(trained_on)}{hint}")
+    workers = section.integer("workers", 1, COUNT)
+    return ParallelSpec(workers, address, journal, limit_s, trained_on)
 
 
 def _address(section: Section, engine: str) -> str | None:
@@ -149,4 +155,5 @@ def parallel_values(spec: ParallelSpec) -> dict[str, Any]:
     where = {} if spec.address is None else {"engine": "dask", "address": spec.address}
     journal = {} if spec.journal is None else {"journal": spec.journal}
     limit = {} if spec.trial_timeout_s is None else {"trial_timeout": spec.trial_timeout_s}
-    return {"workers": spec.workers, **where, **journal, **limit}
+    trained = {} if spec.device_type == "auto" else {"device_type": spec.device_type}
+    return {"workers": spec.workers, **where, **journal, **limit, **trained}

@@ -104,13 +104,15 @@ class ParallelSpec:
 
     `address` is that of a dask scheduler; None runs them in processes of this machine. `journal` is
     the URL of a PostgreSQL database that several runs share; None keeps it in the study's folder.
-    A trial that takes longer than `trial_timeout_s` is ended and failed; None lets it.
+    A trial that takes longer than `trial_timeout_s` is ended and failed; None lets it. Networks are
+    trained on `device_type`.
     """
 
     workers: int = 1
     address: str | None = None
     journal: str | None = None
     trial_timeout_s: float | None = None
+    device_type: str = "auto"
 
 
 @dataclass(frozen=True)

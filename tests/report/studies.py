@@ -56,6 +56,7 @@ def complete_trial(number: int, accuracy: float, memory_bytes: int, bits: int = 
         state="complete",
         reason="",
         origin="sampler",
+        device_type="cpu",
         config=config,
         metrics={
             "accuracy": accuracy,

@@ -16,7 +16,7 @@ HEADER = (
     "trial,state,accuracy,test_accuracy,test_accuracy_low,test_accuracy_high,memory_bytes,"
     "compression,lut,ff,dsp,bram18,latency_s,fps,bytes_per_inference,fits,"
     "conv1.prune_ratio,conv1.density,conv1.weight_bits,conv1.activation_bits,conv1.format,"
-    "conv1.packed_bits,origin,reason,template,conv1.channel_ratio"
+    "conv1.packed_bits,origin,reason,template,conv1.channel_ratio,device_type"
 )
 
 
@@ -37,9 +37,9 @@ def test_trials_csv_by_hand(tmp_path: Path) -> None:
     assert folder.trials_csv.read_bytes().decode() == (
         f"{HEADER}\n"
         f"0,complete,1.0,0.999,{low!r},{high!r},6171,39.997407227353754,11800,"
-        "11000,40,33,0.00041,2439.0,1568,True,0.9,0.1,4,4,bitmap,210,sampler,,dataflow,0.0\n"
-        "1,infeasible,,,,,5000,,,,,,,,,False,0.1,,16,16,,,sampler,\"fits, LUT\",,0.0\n"
-        "2,failed,,,,,,,,,,,,,,,0.1,,16,16,,,sampler,diverged,,0.0\n"
+        "11000,40,33,0.00041,2439.0,1568,True,0.9,0.1,4,4,bitmap,210,sampler,,dataflow,0.0,cpu\n"
+        "1,infeasible,,,,,5000,,,,,,,,,False,0.1,,16,16,,,sampler,\"fits, LUT\",,0.0,\n"
+        "2,failed,,,,,,,,,,,,,,,0.1,,16,16,,,sampler,diverged,,0.0,\n"
     )  # fmt: skip
 
 
