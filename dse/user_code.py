@@ -32,7 +32,7 @@ def absolute_reference(reference: str, folder: Path) -> str:
     found = find_file(file, folder)
     if found is not None:
         return f"{found}:{name}"
-    raise InputError(f"no file {file!r} in {Path.cwd()} or {folder.resolve()}")
+    raise InputError(f"no file {file!r} {where_sought(folder)}")
 
 
 def find_file(name: str, folder: Path, may_be_folder: bool = False) -> Path | None:
@@ -44,6 +44,12 @@ def find_file(name: str, folder: Path, may_be_folder: bool = False) -> Path | No
         except OSError:  # such as a name too long for the file system
             continue
     return None
+
+
+def where_sought(folder: Path) -> str:
+    """Where `find_file` looks, to be said of a file that is not there."""
+    places = dict.fromkeys(map(str, (Path.cwd(), folder.resolve())))
+    return f"in {' or '.join(places)}"
 
 
 def load_object(reference: str) -> Any:

@@ -70,7 +70,9 @@ def _image_mistakes(name: str, images: np.ndarray) -> list[str]:
     found = f"{images.dtype} {images.shape}"
     if images.dtype not in (np.uint8, np.float32):
         return [f"{name}: must be uint8 or float32, but got {found}"]
-    if images.ndim not in (3, 4) or 0 in images.shape:
+    if images.ndim in (3, 4) and 0 in images.shape:
+        return [f"{name}: must hold images, but is empty: {found}"]
+    if images.ndim not in (3, 4):
         return [f"{name}: must have shape (N, H, W) or (N, C, H, W), but got {found}"]
     if images.ndim == 4 and images.shape[3] in CHANNELS and images.shape[1] not in CHANNELS:
         return [
@@ -105,6 +107,8 @@ def _class_mistakes(train: np.ndarray, test: np.ndarray) -> list[str]:
     if found[0] != 0 or found[-1] != len(found) - 1:
         shown = f"{found.tolist()}" if len(found) <= 20 else f"{found[0]}..{found[-1]}"
         return [f"train_labels: must be 0..classes-1 with none left out, but got {shown}"]
+    if len(found) == 1:
+        return ["train_labels: must be of at least two classes, but all are 0"]
     wrong = np.setdiff1d(test, found)
     if len(wrong):
         return [f"test_labels: must be 0..{found[-1]} like train_labels, but got {wrong[0]}"]

@@ -23,16 +23,19 @@ def arrays(path: Path | None) -> Arrays:
         raise InputError("dataset 'npz' needs a path, like {name: npz, path: mine.npz}")
     if not path.is_file():
         raise InputError(f"dataset 'npz': no file {str(path)!r}")
+    if not zipfile.is_zipfile(path):
+        raise InputError(
+            f"{path}: must be an .npz archive, as np.savez writes it, but is no zip file"
+        )
     try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise InputError(f"{path}: must be an .npz archive, as np.savez writes it")
-        with archive:
+        with np.load(path, allow_pickle=False) as archive:
             missing = [name for name in NAMES if name not in archive]
             if missing:
                 found = ", ".join(archive.files)
                 raise InputError(f"{path}: missing {', '.join(missing)} (found: {found})")
             values = [archive[name] for name in NAMES]
+    except InputError:
+        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: cannot be read as an .npz archive ({error})") from error
     return Arrays.checked(str(path), values)

@@ -23,7 +23,7 @@ def load_weights(net: nn.Module, path: Path) -> None:
     """Put the weights in `path`, a state dict as torch.save writes it, into `net`.
 
     Only tensors are unpickled. Raises InputError for a file that is none, and with every key that
-    is missing, unexpected, or of another shape.
+    is missing, unexpected, of another shape, or not finite.
     """
     state = _state(path)
     expected = net.state_dict()
@@ -34,12 +34,14 @@ def load_weights(net: nn.Module, path: Path) -> None:
         for key, value in expected.items()
         if key in state and state[key].shape != value.shape
     ]
+    infinite = [key for key, value in state.items() if not value.isfinite().all()]
     problems = [
         f"{what}: {_listed(keys)}"
         for what, keys in (
             ("missing", missing),
             ("unexpected", unexpected),
             ("of another shape", misshapen),
+            ("NaN or infinite", infinite),
         )
         if keys
     ]
@@ -62,7 +64,8 @@ def _state(path: Path) -> dict[str, Tensor]:
     try:
         content: Any = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # a damaged or unsafe file leaves torch as one of many types
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        reason = first.partition(" This file can still be loaded")[0]  # advice to load it unsafely
         raise InputError(
             f"{path}: cannot be read as a checkpoint of tensors alone (torch.save(net.state_dict(),"
             f" path) writes one): {reason}"

@@ -137,7 +137,7 @@ class MeasuredLayer:
         self.rows = {
             width: np.array(
                 sorted(
-                    (-math.log(1 - ratio), math.log(max(size, 1)))
+                    (_depth(ratio), math.log(max(size, 1)))
                     for ratio, bits, _, size in measured.weights
                     if bits == width
                 )
@@ -148,9 +148,14 @@ class MeasuredLayer:
 
     def bits(self, choice: LayerConfig) -> float:
         """Packed bits, their logarithm linear in log density and in width."""
-        depth = -math.log(max(1 - choice.prune_ratio, 1e-6))
+        depth = _depth(choice.prune_ratio)
         sizes = [np.interp(depth, rows[:, 0], rows[:, 1]) for rows in self.rows.values()]
         return math.exp(np.interp(choice.weight_bits, self._widths, sizes))
+
+
+def _depth(ratio: float) -> float:
+    """How deeply a prune ratio prunes: minus the logarithm of what it leaves, which may be none."""
+    return -math.log(max(1 - ratio, 1e-6))
 
 
 def given_up(choice: LayerConfig) -> Vector:

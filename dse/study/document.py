@@ -103,7 +103,7 @@ def override(document: Document, assignment: str) -> None:
 def _parts(key: str) -> list[str]:
     """Keys from the outermost to the innermost; a layer's own name may contain dots."""
     parts = key.split(".")
-    if parts[:2] != ["search_space", "layers"]:
+    if len(parts) == 2 or parts[:2] != ["search_space", "layers"]:
         return parts
     end = next((i for i, part in enumerate(parts) if part in LAYER_KEYS), len(parts))
     return [*parts[:2], ".".join(parts[2:end]), *parts[end:]]

@@ -14,7 +14,7 @@ from dse.errors import InputError, nearest
 from dse.study.section import Bounds, Section
 from dse.study.spec import DatasetSpec, StudySpec
 from dse.study.units import shown
-from dse.user_code import absolute_reference, find_file, is_reference, load_object
+from dse.user_code import absolute_reference, find_file, is_reference, load_object, where_sought
 
 MAX_SHIFT = 256
 """Pixels an image may be moved by augmentation: beyond it, a slip of the pen."""
@@ -137,5 +137,5 @@ def existing_file(
     """Absolute path of a user's file, sought as `find_file` does; None, noted, without one."""
     file = find_file(text, folder, may_be_folder)
     if file is None:
-        section.wrong(key, f"no file {shown(text)} in {Path.cwd()} or {folder.resolve()}")
+        section.wrong(key, f"no file {shown(text)} {where_sought(folder)}")
     return None if file is None else str(file)

@@ -72,6 +72,15 @@ def test_a_long_list_is_cut(tmp_path: Path) -> None:
         load_weights(net(), saved(tmp_path, state))
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers(value: float, tmp_path: Path) -> None:
+    state = net().state_dict()
+    key = next(iter(state))
+    state[key] = torch.full_like(state[key], value)
+    with pytest.raises(InputError, match=rf"does not fit .*\n  NaN or infinite: {key}$"):
+        load_weights(net(), saved(tmp_path, state))
+
+
 class Payload:
     """What a pickle could run."""
 
@@ -85,8 +94,9 @@ class Payload:
     ],
 )
 def test_what_is_no_state_dict(content: Any, message: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=message) as caught:
         load_weights(net(), saved(tmp_path, content))
+    assert "\x1b" not in str(caught.value)  # torch prints its warning in bold
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"no checkpoint"])

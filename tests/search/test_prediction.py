@@ -109,6 +109,12 @@ def test_sizes_between_measured_ratios_are_between_them(predictor: Predictor) ->
     assert bits(1 - 0.5**1.5) == pytest.approx(4000 / 2**1.5)
 
 
+def test_a_layer_of_which_nothing_may_stay_has_a_size() -> None:
+    """A study may fix the ratio at 1, and then only that was measured."""
+    layer = prediction.MeasuredLayer(LayerSensitivity(((1.0, 4, 2.0, 7),), ((4, 0.1),)))
+    assert layer.bits(LayerConfig(1.0, 4, 4)) == pytest.approx(7)
+
+
 def test_nothing_is_predicted_from_a_few_results(predictor: Predictor) -> None:
     assert predictor.fit(some_results(prediction.LEAST_RESULTS - 1)) is None
     untrained = [TrialRecord(n, "infeasible", "", "", {}) for n in range(50)]

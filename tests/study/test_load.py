@@ -254,6 +254,11 @@ def test_overrides(write: Write) -> None:
     assert spec.search_space["fc1"].prune_ratio == RatioRange(0.5, 0.5)
 
 
+def test_all_layers_can_be_overridden_at_once(write: Write) -> None:
+    spec = load_study(write(), ["search_space.layers={conv1: {prune_ratio: 0.25}}"])
+    assert spec.search_space["conv1"].prune_ratio == RatioRange(0.25, 0.25)
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
