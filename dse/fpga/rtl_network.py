@@ -14,6 +14,7 @@ from dse.errors import InputError
 from dse.fpga.describe import stored_and_operand_bits
 from dse.fpga.memory import SMALL_MEMORY_BITS
 from dse.fpga.report import CostReport
+from dse.fpga.schedule import burst_pixels
 from dse.fpga.specimens import Matrix, dense_unit
 from dse.fpga.stage import Stage, Words, adapt, fifo, memory_style, pool, requantize, slide
 from dse.fpga.verilog import sparse_files, words
@@ -163,8 +164,10 @@ class _Chain:
         window = Window(
             node.kernel, node.stride, node.padding, (1, 1), (rows, columns), (out[1], out[2])
         )
-        stages = self.connect(name, grid.bits, lanes)
-        if not _tiles(window):
+        stages, bursts = self.connect(name, grid.bits, lanes), 0
+        if window.tiles:
+            bursts = burst_pixels(window) * channels
+        else:
             average = isinstance(node, AveragePool)
             outside = grid.zero_point if average else 0  # no code is below 0, so it never wins
             slides = slide(name, channels, window, (lanes, grid.bits, outside), 1.0)
@@ -178,21 +181,14 @@ class _Chain:
         stages.append(pool(name, channels, window, reads, sums))
         if isinstance(node, AveragePool) and node.requantizer is not None:
             stages.append(requantize(name, channels, stages[-1].writes, node.requantizer))
+        if bursts:
+            stages.append(fifo(name, stages[-1].writes, max(2, bursts // lanes)))
         self._follow(node.name, stages)
         return tuple(stages)
 
     def _follow(self, tensor: str, stages: list[Stage]) -> None:
         self.words = stages[-1].writes
         self.flat_image = self.network.shapes[tensor]
-
-
-def _tiles(window: Window) -> bool:
-    """Whether windows lie side by side from the first pixel on."""
-    axes = zip(window.input_size, window.output_size, window.kernel, window.stride, strict=True)
-    return max(window.padding) == 0 and all(
-        size // kernel == out and (out == 1 or stride == kernel)
-        for size, out, kernel, stride in axes
-    )
 
 
 def _window(network: IntegerNetwork, layer: Layer) -> Window | None:

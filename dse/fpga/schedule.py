@@ -93,7 +93,8 @@ def _through_stream(arrived: list[Array], stream: StreamWorkload, lanes: int) ->
 
 
 def fifo_pixels(network: NetworkWorkload) -> Mapping[str, tuple[int, ...]]:
-    """Pixels that must be held before each join, per source, for no frames to be lost.
+    """Pixels that must be held before each join, per source, and behind each pool, for no frames to
+    be lost.
 
     Let every tensor of N pixels come strictly periodically, pixel k at f + k/N, in units of the
     initiation interval. A window then starts max_k(last(k)/N_in - k/N_out) after its source, where
@@ -117,6 +118,8 @@ def fifo_pixels(network: NetworkWorkload) -> Mapping[str, tuple[int, ...]]:
         start = max(starts)
         if len(starts) > 1:
             depths[node.name] = tuple(math.floor((start - f) * inputs) + 1 for f in starts)
+        elif isinstance(node, StreamWorkload) and node.window.tiles:
+            depths[node.name] = (burst_pixels(node.window),)
         lead = _lead(node.window)
         first[node.name] = start + lead + 1 / inputs + (1 + PIPELINE_CYCLES) / outputs
         pixels[node.name] = outputs
@@ -129,3 +132,16 @@ def _lead(window: Window) -> float:
     streams periodic."""
     ready = _last_inputs(window) / window.input_pixels
     return float((ready - np.arange(window.output_pixels) / window.output_pixels).max())
+
+
+@lru_cache(maxsize=4096)
+def burst_pixels(window: Window) -> int:
+    """Output pixels that wait behind a pool for a reader that takes them strictly periodically.
+
+    The pool gives pixel j when its last input pixel comes, at last(j)/N_in: a row of them while a
+    row of the image comes in, then none until the last row of the next windows. They are read at
+    f + j/N_out, f as early as none is too late; the pixel that is being read waits, too.
+    """
+    inputs, outputs = window.input_pixels, window.output_pixels
+    early = _last_inputs(window) * outputs - np.arange(outputs) * inputs
+    return int(ceil_div(early.max() - early.min(), inputs)) + 1

@@ -79,6 +79,7 @@ class Constants(NamedTuple):
     nonzeros: Any
     window_lut: Any
     ring: Any
+    waits: Any
 
 
 def gather(workloads: Sequence[LayerWorkload], units: Units, device: Device) -> Constants:
@@ -136,6 +137,7 @@ def _constants(workload: LayerWorkload, device: Device, skips: bool) -> Constant
         nonzeros=workload.nonzeros,
         window_lut=arithmetic.WINDOW_CONTROL_LUT if slides else 0,
         ring=ring,
+        waits=int(not slides and not skips),
     )
 
 
@@ -187,6 +189,8 @@ def _shared(units: Units, c: Constants, device: Device) -> Array:
     # rows are computed in several passes over the same inputs, which are kept for them
     again = (pe < c.rows) & ~skips
     reuse, reuse_blocks = buffer(width, again * ceil_div(c.columns, simd), device)
+    # without a window the next inputs wait meanwhile, in a FIFO for all (`rtl_network._waiting`)
+    reuse, reuse_blocks = reuse * (1 + c.waits), reuse_blocks * (1 + c.waits)
     needs = edges(units, c)
     control = _dense_control(units, c)
     if skips.any():

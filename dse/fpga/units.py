@@ -70,7 +70,7 @@ def parts_of(
     lanes where it `skips` zeros, and then `folding` is (lanes, 1)."""
     units = enumerate_foldings((workload,), {workload.name: folding})
     device = load_device(DEVICE)
-    c = gather((workload,), units, device)._replace(parameter_bits=bias_bits)
+    c = gather((workload,), units, device)._replace(parameter_bits=bias_bits, waits=0)
     (index,) = np.flatnonzero(units.sparse == skips)
     _, needs = logic_choices(units, c, device)[0]
     scaled = multiplier_arrays((units.pe, units.simd, units.levels), c)[0]

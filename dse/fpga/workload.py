@@ -55,6 +55,15 @@ class Window:
         axes = zip(self.output_size, self.stride, self.kernel, strict=True)
         return any(count > 1 and stride < kernel for count, stride, kernel in axes)
 
+    @property
+    def tiles(self) -> bool:
+        """Whether windows lie side by side from the first pixel on."""
+        axes = zip(self.input_size, self.output_size, self.kernel, self.stride, strict=True)
+        return max(self.padding) == 0 and all(
+            size // kernel == out and (out == 1 or stride == kernel)
+            for size, out, kernel, stride in axes
+        )
+
 
 @dataclass(frozen=True)
 class StreamWorkload:

@@ -8,7 +8,8 @@ from itertools import pairwise
 import pytest
 
 from dse.fpga import describe
-from dse.fpga.schedule import fifo_pixels
+from dse.fpga.schedule import burst_pixels, fifo_pixels
+from dse.fpga.workload import Window
 from dse.integer import ActivationGrid, IntegerNetwork
 from tests.fpga.networks import Bits, add, conv, packed, residual
 
@@ -112,4 +113,23 @@ def test_a_shallow_fifo_stands_still() -> None:
 def test_depths_do_not_depend_on_what_is_before(blocks: int) -> None:
     network = residual(blocks, 2, SIZE, Bits())
     depths = fifo_pixels(describe(network, packed(network)))
-    assert set(depths.values()) == {(27, 1)}
+    assert {depths[f"sum{block}"] for block in range(blocks)} == {(27, 1)}
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "pixels"),
+    [
+        # In a row of 7 pixels, pixel i of 14 comes i/2 after the first, and is read i later: the
+        # last one waits 3 pixels longer than the first. One more is being read.
+        ((4, 14), (2, 2), 4),
+        ((28, 28), (2, 2), 8),  # (14 - 1) / 2, rounded up, and one
+        ((6, 6), (1, 3), 1),  # every row gives its pixels evenly
+        ((9, 9), (3, 3), 3),  # the last of three comes 2/3 after the first, read 2 later
+        ((5, 5), (5, 5), 1),
+    ],
+)
+def test_pixels_that_wait_behind_a_pool(
+    size: tuple[int, int], kernel: tuple[int, int], pixels: int
+) -> None:
+    out = size[0] // kernel[0], size[1] // kernel[1]
+    assert burst_pixels(Window(kernel, kernel, (0, 0), (1, 1), size, out)) == pixels

@@ -26,7 +26,7 @@ def test_whole_layers_are_predicted_as_the_documentation_says() -> None:
         name: errors([(node.estimated[name], node.synthesised[name]) for node in dense])
         for name in ("lut", "dsp", "bram18", "ff")
     }
-    assert found["lut"].worst <= 0.23
+    assert found["lut"].worst <= 0.26
     assert found["dsp"].worst == 0
     assert found["bram18"].worst == 0
     # registers of windows, converters and counters are missing in the model, and that is said

@@ -154,7 +154,8 @@ def test_every_graph_has_a_cost(network: IntegerNetwork) -> None:
     for part in report.parts:
         depths = fifo_pixels(workload).get(part.name, ())
         assert part.fifo_pixels == depths
-        assert not depths or min(depths) == 1, "what a join waits for waits for nothing"
+        if len(depths) > 1:
+            assert min(depths) == 1, "what a join waits for waits for nothing"
     assert report.packed_bits == sum(
         bits for name, (_, bits) in packed(network).items() if _owns(network, name)
     )
