@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 
 from dse import search
@@ -92,11 +93,13 @@ def _times(spec: StudySpec, ahead: search.Preview) -> list[str]:
     trial = f"a trial takes about {text.three_digits(ahead.trial_seconds)} s on this machine"
     lines = [f"{trial} ({1000 * ahead.step_seconds:.1f} ms per step of finetuning)"]
     if spec.trials is not None:
-        minutes = spec.trials * ahead.trial_seconds / spec.workers / 60
+        at_once = min(spec.workers, spec.trials)
+        seconds = math.ceil(spec.trials / at_once) * ahead.trial_seconds
         lines.append(
-            f"{spec.trials} trials, {spec.workers} at a time: about "
-            f"{text.three_digits(minutes)} min, if there is a free core for each"
+            f"{spec.trials} trials, {at_once} at a time: about {text.duration(seconds)} "
+            "with a free core for each,"
         )
+        lines.append("  after the baseline has been trained and each layer's sensitivity measured")
     return [*lines, "nothing was written"]
 
 

@@ -88,7 +88,8 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
     if options.boards:
         return _boards(console, folder, points[-1:] if record else points, options, spec)
     if options.device or wishes.min_fps is not None:
-        points = [_costed(folder, point, device, wishes.min_fps, spec.template) for point in points]
+        rate = wishes.min_fps or spec.target_fps
+        points = [_costed(folder, point, device, rate, spec.template) for point in points]
         wishes = replace(wishes, device=device.name)
     choice = named(points[:-1], points[-1], wishes) if record else choose(points, wishes)
     _say(console, choice, split, device.name)
@@ -144,7 +145,7 @@ def _costed(
     network, packed = storage.read_saved(folder.trial(point.number))
     workload = fpga.describe(network, packed.stored, packed.sizes)
     cost = fpga.estimate(workload, device, template=template, target_fps=fps)
-    return replace(point, fps=cost.fps, fits=cost.fits)
+    return replace(point, fps=cost.fps, fits=cost.fits, verdict=cost.verdict())
 
 
 def _deployment(folder: StudyFolder, results: Results, spec: StudySpec, point: Point) -> Deployment:
@@ -219,7 +220,7 @@ def _write(console: Console, deployment: Deployment, target: Path) -> int:
             raise export.Disagreement(f"reader {first.reader}: {first.first_difference}")
         export.seal(scratch, checks, {"origin": dict(deployment.origin), "left_out": left_out})
     for check in checks:
-        if check.note:
+        if check.note and check.reader not in left_out:  # why it is left out comes below
             console.print(f"{check.reader}: {check.note}", markup=False, soft_wrap=True)
     for name, reason in left_out.items():
         console.print(f"left out: {name} ({reason})", markup=False, soft_wrap=True)
@@ -247,7 +248,7 @@ def _boards(
         [point.number for point in wanted],
         devices,
         template=spec.template,
-        target_fps=wishes.min_fps,
+        target_fps=wishes.min_fps or spec.target_fps,
     )
     accuracies = {str(point.number): point.accuracy for point in wanted}
     console.print(board_table(fits, accuracies))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -51,7 +52,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--layer", action="append", default=[], metavar="NAME", help="only this layer; repeatable")
     add("--by", default=RANKINGS[0], metavar="METRIC", help=f"rank by: {', '.join(RANKINGS)}")
     add("--device", metavar="NAME", help="on this device instead of the study's")
-    add("--rows", type=int, default=ROWS, metavar="K", help=f"changes to show ({ROWS}), 0 for all")
+    add(
+        "--rows",
+        type=int,
+        default=ROWS,
+        metavar="K",
+        help=f"changes that help to show ({ROWS}), 0: all",
+    )
     return parser
 
 
@@ -60,24 +67,28 @@ def _explain(options: argparse.Namespace, console: Console) -> None:
     results = read_results(folder)
     record = _record(results, options.trial)
     spec = load_study(folder.study)
-    if options.by not in RANKINGS:  # before anything takes time
-        ranked((), options.by)
+    ranked((), options.by)  # a wrong name is answered before anything takes time
+    if options.rows < 0:
+        raise InputError(f"--rows must be at least 0, but got {options.rows}")
     device = fpga.load_device(options.device or spec.device)
     build = Build(device, spec.storage, spec.template, spec.target_fps)
     network, packed = storage.read_saved(folder.trial(record.number), spec.storage)
     cost = build.cost(fpga.describe(network, packed.stored, packed.sizes))
     effects = ranked(what_if(network, packed, build, options.layer), options.by)
-    console.print(
-        f"trial {record.number} on {device.name} ({cost.template}): {memory(len(packed.data))}, "
-        f"{cost.lut:,} LUT, {cost.bram18:,} BRAM18, {cost.fps:,.0f} frames/s, {cost.verdict()}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    say(
+        f"trial {record.number} on {device.name}: {memory(len(packed.data))}, {cost.lut:,} LUT, "
+        f"{cost.bram18:,} BRAM18, {cost.fps:,.0f} frames/s, {cost.verdict()}"
     )
-    shown = effects[: options.rows] if options.rows > 0 else effects
-    console.print(_table(shown, options.by))
+    shown = effects
+    if options.rows > 0:
+        shown = tuple(effect for effect in effects if effect.saved(options.by) > 0)[: options.rows]
+    if shown:
+        console.print(_table(shown, options.by, cost))
+    else:
+        say(f"no change of one layer improves {options.by}; {_slowest(cost)}")
     if len(shown) < len(effects):
-        console.print(f"{len(effects) - len(shown)} more with --rows 0", highlight=False)
+        say(f"{len(effects) - len(shown)} more with --rows 0")
 
 
 def _record(results: Results, number: int | None) -> TrialRecord:
@@ -93,9 +104,20 @@ def _record(results: Results, number: int | None) -> TrialRecord:
     return found[0].record if found else results.front[-1]
 
 
-def _table(effects: Sequence[Effect], by: str) -> Table:
+def _slowest(cost: fpga.CostReport) -> str:
+    """What sets the frame rate, in words."""
+    stages = {layer.name: layer.cycles for layer in cost.layers}
+    stages |= {part.name: part.cycles for part in cost.parts}
+    slowest = max(stages, key=lambda name: stages[name])
+    interval = cost.initiation_interval_cycles
+    what = slowest if stages[slowest] >= interval else cost.binding
+    return f"an image takes {interval:,} cycles, set by {what}"
+
+
+def _table(effects: Sequence[Effect], by: str, cost: fpga.CostReport) -> Table:
+    """What `effects` change in a trial that costs `cost`."""
     table = Table(
-        title=f"one change at a time, most saved first (by {by})",
+        title=f"one change at a time ({cost.template}), most saved first (by {by})",
         caption="accuracy is not predicted: nothing is trained again",
         title_justify="left",
         width=80,
@@ -107,7 +129,7 @@ def _table(effects: Sequence[Effect], by: str) -> Table:
     for effect in effects:
         counts = (effect.memory_bytes, effect.lut, effect.bram18, effect.fps)
         cells = [f"{round(value):+,}" if round(value) else "0" for value in counts]
-        fits = "" if effect.fits else ", does not fit"
+        fits = "" if effect.fits == cost.fits else ", fits" if effect.fits else ", does not fit"
         table.add_row(effect.layer, effect.change + fits, *cells)
     return table
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dse.report.choices import POINTS_BELOW
+from dse.report.text import duration
 from dse.study.folder import StudyFolder
 from dse.study.record import TrialRecord, front_of
 from dse.study.spec import StudySpec
@@ -45,7 +46,7 @@ class _Clock:
         if total is None or here == 0 or done >= total:
             return ""
         seconds = (time.monotonic() - self._start) / here * (total - done)
-        return f"{seconds / 60:.0f} min left" if seconds >= 90 else f"{seconds:.0f} s left"
+        return f"{duration(seconds)} left"
 
 
 def status_line(finished: Sequence[TrialRecord], total: int | None, left: str) -> str:

@@ -58,6 +58,11 @@ class Effect:
     fps: float
     fits: bool
 
+    def saved(self, by: str) -> float:
+        """How much better it is in one of RANKINGS: less of it, or more frames/s."""
+        value = float(getattr(self, by))
+        return value if by == "fps" else -value
+
 
 def what_if(
     network: IntegerNetwork, packed: PackedModel, build: Build, layers: Sequence[str] = ()
@@ -101,13 +106,8 @@ def ranked(effects: Sequence[Effect], by: str = "memory_bytes") -> tuple[Effect,
         raise InputError(f"cannot rank by {by!r}{nearest(by, RANKINGS)}")
     order = (by, *(name for name in RANKINGS if name != by))
     return tuple(
-        sorted(effects, key=lambda effect: [_saved(effect, name) for name in order], reverse=True)
+        sorted(effects, key=lambda effect: [effect.saved(name) for name in order], reverse=True)
     )
-
-
-def _saved(effect: Effect, name: str) -> float:
-    value = float(getattr(effect, name))
-    return value if name == "fps" else -value
 
 
 Variant = tuple[str, int, fpga.NetworkWorkload]

@@ -58,8 +58,14 @@ def test_a_dry_run_tells_costs_and_time(spec: StudySpec) -> None:
     ]  # fmt: skip
     # 20 trials of 6 s, one at a time, are 2 minutes
     assert "a trial takes about 6.00 s on this machine (12.5 ms per step of finetuning)" in lines
-    assert any(line.startswith("20 trials, 1 at a time: about 2.00 min") for line in lines)
+    assert "20 trials, 1 at a time: about 2 min with a free core for each," in lines
     assert lines[-1] == "nothing was written"
+
+
+def test_no_more_workers_are_counted_than_there_are_trials(spec: StudySpec) -> None:
+    many = dataclasses.replace(spec.parallel, workers=1000)
+    lines = preview_lines(dataclasses.replace(spec, trials=20, parallel=many), ahead(3))
+    assert "20 trials, 20 at a time: about 6 s with a free core for each," in lines
 
 
 @pytest.mark.parametrize(

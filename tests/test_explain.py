@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dse import explain, storage
+from dse import explain, fpga, storage
+from dse.integer.shrink import shrink
+from dse.integer.simplify import simplify
 from dse.storage.formats import names
 from dse.study.folder import StudyFolder
 from dse.study.load import load_study, resolved
@@ -29,7 +31,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     content = resolved(load_study(file))
     content |= {"dataset_used": {"name": "digits"}, "layer_names": list(LAYERS)}
     file.write_text(yaml.safe_dump(content))
-    network = lenet5(Bits(4, 4, 0.05))
+    network = shrink(simplify(lenet5(Bits(4, 4, 0.05))))  # as a trial leaves it
     packed = storage.pack(network, names())
     folder = StudyFolder(path)
     with folder.new_trial(0) as scratch:
@@ -69,8 +71,8 @@ def test_the_table_is_ranked_and_80_columns_wide(
     saved = [int(row[2].replace(",", "")) for row in table]
     assert saved == sorted(saved)
     assert table[0][0] == "conv3"
-    assert all(len(line) <= 80 for line in out.splitlines()[1:])
-    assert re.match(r"trial 0 on xc7z020 \(dataflow\): [\d.]+ KiB, [\d,]+ LUT, \d+ BRAM18", out)
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert re.match(r"trial 0 on xc7z020: [\d.]+ KiB, [\d,]+ LUT, \d+ BRAM18", out)
     assert re.search(r"\d+ more with --rows 0", out)
     assert "accuracy is not predicted" in out
 
@@ -89,9 +91,42 @@ def test_layers_rankings_and_devices_can_be_chosen(
     assert "more with" not in out
 
 
+def test_only_what_helps_is_shown(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = called(capsys, study, "--layer", "conv2", "--by", "lut", "--rows", 100)
+    _, everything, _ = called(capsys, study, "--layer", "conv2", "--by", "lut", "--rows", 0)
+    helping = [row for row in rows(everything) if row[3].startswith("-")]
+    assert rows(out) == helping
+    assert 0 < len(helping) < len(rows(everything))
+
+
+def test_where_nothing_helps_it_says_what_binds(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The folding is the cheapest that reaches the study's 500 frames/s, by its slowest stage."""
+    _, out, _ = called(capsys, study, "--layer", "fc2", "--by", "fps")
+    assert not rows(out)
+    found = re.search(
+        r"no change .* improves fps; an image takes ([\d,]+) cycles, set by (\w+)", out
+    )
+    assert found
+    assert int(found[1].replace(",", "")) <= 100e6 / 500
+    assert found[2] in (*LAYERS, "pool1", "pool2")
+
+
+def test_that_it_does_not_fit_is_said_once(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = (Path(fpga.__file__).parent / "devices" / "xc7z010.yml").read_text()
+    (tmp_path / "small.yml").write_text(small.replace("value: 17600", "value: 900"))
+    _, out, _ = called(capsys, study, "--device", tmp_path / "small.yml", "--rows", 0)
+    assert re.search(r"does not fit: .*lut \d{3}%", out.splitlines()[0])
+    assert out.count("does not fit") == 1
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--rows", "-1"], "--rows must be at least 0, but got -1"),
         (["--trial", "7"], "no trial 7; the nearest is 0 (known: 0..0, 1 trials)"),
         (["--layer", "fc9"], "no layer 'fc9'; did you mean 'fc"),
         (["--by", "watts"], "cannot rank by 'watts' (known:"),

@@ -14,13 +14,17 @@ that is within the 95 % interval of a few thousand images."""
 
 @dataclass(frozen=True)
 class Point:
-    """A trial as the choice sees it; `accuracy` is that of the split all points are compared on."""
+    """A trial as the choice sees it; `accuracy` is that of the split all points are compared on.
+
+    `verdict` says by how much it does not fit, where its cost was estimated again.
+    """
 
     number: int
     accuracy: float
     memory_bytes: int
     fps: float
     fits: bool
+    verdict: str = ""
 
 
 @dataclass(frozen=True)
@@ -141,7 +145,7 @@ def _listed(wishes: Wishes) -> list[_Wish]:
             _Wish(
                 f"fits on {device}",
                 lambda p: 0.0 if p.fits else 1.0,
-                lambda p: "fits" if p.fits else "does not fit",
+                lambda p: "fits" if p.fits else p.verdict or "does not fit",
             )
         )
     return found

@@ -42,7 +42,12 @@ def board_table(fits: Sequence[fpga.BoardFit], accuracies: Mapping[str, float]) 
     among those that fit and are fast enough, or the one nearest to it, and how many are.
     """
     many = len({fit.network for fit in fits}) > 1
-    note = "free: of the fullest resource; tight: above the recommended share"
+    note = "free: of the fullest resource"
+    note += (
+        "; best: the most accurate that fits, or where none does the nearest: shown to the right"
+        if many
+        else "; tight: above the recommended share"
+    )
     refusals = dict.fromkeys(fit.verdict for fit in fits if fit.headroom is None)
     caption = "\n".join([note, *refusals])
     table = Table(title="boards", caption=caption, title_justify="left", width=80)

@@ -1,4 +1,4 @@
-"""How numbers are written for people: KiB, per cent, bits per layer."""
+"""How numbers are written for people: KiB, per cent, minutes, bits per layer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ NOTHING = "–"
 
 
 def memory(memory_bytes: float) -> str:
-    """Bytes with their binary unit to three digits: `512 B`, `5.83 KiB`, `241 KiB`, `1.5 MiB`."""
+    """Bytes with their binary unit to three digits: `512 B`, `5.83 KiB`, `241 KiB`, `1.50 MiB`."""
     if memory_bytes < KIB:
         return f"{memory_bytes:.0f} B"
     if memory_bytes < MIB:
@@ -24,6 +24,13 @@ def three_digits(value: float) -> str:
     if value >= 99.95:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+
+
+def duration(seconds: float) -> str:
+    """A time in words: `9 s`, `7 min`, `3.5 h`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
 
 
 def percent(share: float, digits: int = 2) -> str:

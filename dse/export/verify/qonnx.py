@@ -28,7 +28,7 @@ def check(deployment: Deployment, folder: Path) -> Finding:
         tensor.type.tensor_type.shape.dim[0].dim_value = BATCH
     thresholds = sum(node.op_type == "MultiThreshold" for node in model.graph.node)
     if thresholds:
-        finding.note = f"{thresholds} layers count thresholds: for FINN, not for hls4ml"
+        finding.note = f"layers that count thresholds, for FINN and not for hls4ml: {thresholds}"
     network, images = deployment.network, len(deployment.codes)
     centred = (deployment.codes - network.input_grid.zero_point).astype(np.float32)
     filled = np.concatenate([centred, np.zeros((-images % BATCH, *network.input_shape), "f4")])
