@@ -41,6 +41,9 @@ class Units:
     cycles: Array
 
 
+_FIELDS = len(fields(Units))
+
+
 def enumerate_foldings(workloads: Sequence[LayerWorkload], folding: Folding | None) -> Units:
     """Foldings of all layers, by layer and then cycles; `folding` fixes those of layers it names.
 
@@ -97,11 +100,12 @@ def _blocks(index: int, workload: LayerWorkload, given: tuple[int, int] | None) 
 def _block(index: int, workload: LayerWorkload, folded: Array, skips: bool) -> Array:
     """Units of one layer from (PE, SIMD, tree levels, words, lanes), shape (5, n)."""
     window = workload.window
-    block = np.empty((len(fields(Units)), folded.shape[1]), dtype=np.int64)
+    block = np.empty((_FIELDS, folded.shape[1]), dtype=np.int64)
     block[0], block[4] = index, skips
     block[1:4], block[5:7] = folded[:3], folded[3:]
-    taken = window.input_pixels * ceil_div(workload.in_channels, folded[4])
-    block[7] = np.maximum(folded[3] * window.output_pixels, taken)
+    # lanes take a code per cycle
+    passes = workload.in_channels if skips else ceil_div(workload.in_channels, folded[4])
+    np.maximum(folded[3] * window.output_pixels, window.input_pixels * passes, out=block[7])
     return block
 
 

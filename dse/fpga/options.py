@@ -57,16 +57,22 @@ def build_options(network: NetworkWorkload, device: Device, folding: Folding | N
     rows = gather(workloads, units, device)
     logic, memories = logic_choices(units, rows, device), memory_choices(units, rows, device)
     bounds = np.searchsorted(units.layer, np.arange(len(workloads) + 1))
-    possible = [[can & fits for fits, _ in memories] for can, _ in logic]
+    can = np.array([can for can, _ in logic]).T
+    fits = np.array([fits for fits, _ in memories]).T
     # units come first, so the options inherit their order: by layer, then cycles
-    unit, multiplier, memory = np.nonzero(np.moveaxis(np.array(possible), 2, 0))
-    needs = np.array([needs for _, needs in logic])
-    takes = np.array([takes for _, takes in memories])
-    forks = fork_resources(network, units.layer, units.pe)
-    resources = needs[multiplier, unit] + takes[memory, unit] + forks[unit]
-    in_luts = (multiplier == 0) & (memory == 0)
+    place = np.flatnonzero(can[:, :, None] & fits[:, None, :])
+    unit, way = np.divmod(place, len(logic) * len(memories))
+    multiplier, memory = np.divmod(way, len(memories))
+    # one row number and `take`: numpy gathers by two of them several times slower
+    needs = np.concatenate([needs for _, needs in logic])
+    takes = np.concatenate([takes for _, takes in memories])
+    resources = needs.take(multiplier * len(units.layer) + unit, axis=0)
+    resources += takes.take(memory * len(units.layer) + unit, axis=0)
+    if max(network.readers.values()) > 1:
+        resources += fork_resources(network, units.layer, units.pe)[unit]
+    in_luts = way == 0
     resources[in_luts, 0] -= constant_rows(units, rows)[unit[in_luts]]
-    resources = np.ceil(resources)
+    np.ceil(resources, out=resources)
     starts = np.searchsorted(unit, bounds)
     cycles = units.cycles[unit]
     return Options(units, unit, multiplier, memory, cycles, resources, starts, rows.word_bits)

@@ -14,10 +14,6 @@ from dse.integer.grid import IntArray
 LANE_SIMD = (1, 2, 4)
 """Non-zeros a lane may multiply per cycle. More would need as many copies of the activations."""
 
-ROW_FORMATS = ("coo", "csr", "bitmap", "runlength")
-"""Storage formats that a lane can read row by row with a decoder that was measured. CSC is stored
-by column and Rice codes have no measured decoder: their layers compute dense."""
-
 LANE_LUT, SHARED_LUT = 5, 8
 """LUTs of a lane beside its counters, comparator, tables and arithmetic, and of what all lanes
 share beside the write address (`rtl/lane.v`, `rtl/lanes.v`): chosen by eye on the sparse units of
@@ -80,13 +76,13 @@ def _deal(rows: int) -> tuple[IntArray, IntArray, IntArray]:
 
 def can_skip_zeros(workload: LayerWorkload) -> bool:
     """Whether lanes can compute straight from a format that the layer may have."""
-    return workload.smallest(ROW_FORMATS) is not None
+    return workload.lane_format is not None
 
 
 def lane_format(workload: LayerWorkload) -> tuple[str, int]:
     """The format in a lane's memory, and the bits of the whole layer in it: the smallest of
     ROW_FORMATS. Weights are loaded once, so they may be stored in another one."""
-    found = workload.smallest(ROW_FORMATS)
+    found = workload.lane_format
     assert found is not None, "only asked where zeros can be skipped"
     return found
 

@@ -86,7 +86,8 @@ def gather(workloads: Sequence[LayerWorkload], units: Units, device: Device) -> 
     """Constants of the layer of every unit."""
     table = [_constants(workload, device, False) for workload in workloads]
     table += [
-        _constants(workload, device, sparse.can_skip_zeros(workload)) for workload in workloads
+        _constants(workload, device, True) if sparse.can_skip_zeros(workload) else dense
+        for workload, dense in zip(workloads, table, strict=True)
     ]
     index = units.layer + len(workloads) * units.sparse
     return Constants(*np.array(table, dtype=np.int64).T[:, index])

@@ -19,6 +19,10 @@ Size = tuple[int, int]
 INPUT = "input"
 """Name of the network's input tensor, as in the integer network."""
 
+ROW_FORMATS = ("coo", "csr", "bitmap", "runlength")
+"""Storage formats that a lane can read row by row with a decoder that was measured. CSC is stored
+by column and Rice codes have no measured decoder: their layers compute dense."""
+
 StreamKind = Literal["max_pool", "average_pool", "add", "concat", "upsample"]
 
 
@@ -160,7 +164,7 @@ class LayerWorkload:
         """Width of what is written."""
         return self.output_bits
 
-    @property
+    @cached_property
     def columns(self) -> int:
         """Weights of one output channel: in_channels / groups * kh * kw."""
         return self.in_channels // self.groups * math.prod(self.window.kernel)
@@ -170,7 +174,7 @@ class LayerWorkload:
         """Weights, zeros included."""
         return self.out_channels * self.columns
 
-    @property
+    @cached_property
     def nonzeros(self) -> int:
         """Integer weights that are not zero."""
         return int(self.row_nonzeros.sum())
@@ -179,6 +183,11 @@ class LayerWorkload:
     def macs(self) -> int:
         """Multiply-accumulates for one image, dense."""
         return self.weights * self.window.output_pixels
+
+    @cached_property
+    def lane_format(self) -> tuple[str, int] | None:
+        """The smallest format that lanes can read row by row, and the bits of the layer in it."""
+        return self.smallest(ROW_FORMATS)
 
     def smallest(self, formats: Collection[str]) -> tuple[str, int] | None:
         """The one of `formats` that takes the fewest bits, and these; None where it has none."""
