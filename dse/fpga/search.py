@@ -119,7 +119,7 @@ class _Search:
         better = np.ones(lowest.shape, dtype=bool)
         np.less(lowest[:, 1:], lowest[:, :-1], out=better[:, 1:])
         # one dimension at a time: numpy finds what is not zero in two 20 times slower
-        price, place = np.divmod(np.flatnonzero(better), better.shape[1])
+        price, place = np.divmod(np.flatnonzero(better), len(better[0]))
         return price, np.where(place == 0, first[price], place + head - 1)
 
     def rows(self, targets: Array) -> Array:
@@ -273,4 +273,5 @@ class _Search:
 def _distinct(numbers: Array) -> Array:
     """`numbers`, each once, ascending (np.unique hashes them, which takes twice as long)."""
     ascending = np.sort(numbers)
-    return ascending[np.append(True, ascending[1:] != ascending[:-1])]
+    found: Array = ascending[np.append(True, ascending[1:] != ascending[:-1])]
+    return found
