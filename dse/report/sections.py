@@ -147,7 +147,7 @@ def _front_cells(row: SummaryRow) -> list[str]:
         text.optional(row.fps),
         text.per_layer(row.weight_bits),
         text.per_layer(row.activation_bits),
-        text.per_layer(f"{100 * density:.2g}" for density in row.density),
+        text.per_layer(map(text.two_digits, row.density)),
     ]
 
 

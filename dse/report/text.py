@@ -38,6 +38,11 @@ def percent(share: float, digits: int = 2) -> str:
     return f"{100 * share:.{digits}f}"
 
 
+def two_digits(share: float) -> str:
+    """A share in per cent to two digits, no exponent: `0.42`, `5.3`, `68`, `100`."""
+    return f"{100 * share:.2g}" if share < 0.095 else f"{100 * share:.0f}"
+
+
 def interval(score: TestScore | None) -> str:
     """Test accuracy with its 95 % interval in per cent, or a dash."""
     if score is None:

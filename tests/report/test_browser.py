@@ -114,6 +114,19 @@ def test_hover_tells_the_config(page: Browser, results: Results) -> None:
     assert page.run("return document.getElementById('tip').hidden")
 
 
+def test_what_the_close_up_leaves_out_is_said_beside_the_picture(
+    page: Browser, results: Results
+) -> None:
+    """Text within the picture hid the lowest point of the front on a phone."""
+    complete = [r.metrics["accuracy"] for r in results.trials if r.state == "complete"]
+    drawn = page.run("return document.querySelectorAll('#front-plot svg [data-n]').length")
+    left_out = page.run("return frontView(true).hidden")
+    assert 0 < left_out < len(complete)
+    note = [line for line in texts(page, "#front-plot p") if "Less accurate" in line]
+    assert note == [f"Less accurate trials that lie below the picture: {left_out}, see All trials."]
+    assert drawn >= len(complete) - left_out
+
+
 def test_a_click_shows_the_trial_everywhere(page: Browser, results: Results) -> None:
     number = results.front[-2].number
     page.move(*page.run(PLACE_OF, number), click=True)

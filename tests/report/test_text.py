@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dse.report.text import duration, memory, three_digits
+from dse.report.text import duration, memory, three_digits, two_digits
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,21 @@ def test_durations(seconds: float, words: str) -> None:
 )
 def test_sizes_in_memory(size: float, words: str) -> None:
     assert memory(size) == words
+
+
+@pytest.mark.parametrize(
+    ("share", "digits"),
+    [
+        (0.0042, "0.42"),
+        (0.0526, "5.3"),
+        (0.0949, "9.5"),
+        (0.68, "68"),
+        (0.996, "100"),
+        (1.0, "100"),
+    ],
+)
+def test_two_digits_of_a_share(share: float, digits: str) -> None:
+    assert two_digits(share) == digits
 
 
 @pytest.mark.parametrize(

@@ -89,12 +89,10 @@ function paintFront(width, near) {
   }
   picture.append(...referenceMarks(box, view, x, y, dots), ...chosenMarks(view, x, y));
   lanes.forEach((state, lane) => drawLane({state, y: box.bottom + 54 + LANE * lane}, box, x, add, picture));
-  if (view.hidden) {
-    picture.append(svg("text", {x: box.right, y: box.bottom - 6, "text-anchor": "end", class: "halo"},
-      `${view.hidden} less accurate trials are below: see All trials`));
-  }
   listen(picture, dots, width);
-  return [picture, legend(lanes)];
+  const below = view.hidden && html("p", {class: "soft"},
+    `Less accurate trials that lie below the picture: ${view.hidden}, see All trials.`);
+  return [picture, legend(lanes), ...(below ? [below] : [])];
 }
 
 const frontShown = (view) =>
