@@ -6,6 +6,7 @@ of an image stream in, what the last layer computes streams out. `rtl/README.md`
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from dse.errors import InputError
@@ -13,8 +14,10 @@ from dse.export._deployment import TRACED_IMAGES, Deployment, Unavailable
 from dse.fpga.report import CostReport
 from dse.fpga.rtl_bench import COMMANDS, TOP, write_bench
 from dse.fpga.rtl_network import Pipeline, build_pipeline, plan_of
+from dse.integer import IntegerNetwork, Layer
 
 FOLDER = "rtl"
+TEMPLATE = Path(__file__).parent / "templates" / "rtl_readme.md"
 SIMULATED_CYCLES = 60_000
 """Cycles of the images that the test bench streams; iverilog does a few thousand a second."""
 
@@ -43,33 +46,41 @@ def write(deployment: Deployment, folder: Path) -> None:
     (target / "README.md").write_text(text, encoding="utf-8")
 
 
+def _ends_in_sums(network: IntegerNetwork) -> bool:
+    """Whether the outputs are accumulators, two's complement, and not codes."""
+    last = network.nodes[-1]
+    return isinstance(last, Layer) and last.requantizer is None
+
+
 def _readme(deployment: Deployment, pipeline: Pipeline, cost: CostReport, images: int) -> str:
-    compile_, execute = (" ".join(command) for command in COMMANDS)
-    reads, writes = pipeline.reads, pipeline.writes
-    shape = " x ".join(map(str, deployment.network.input_shape))
-    units = "".join(
-        f"| {layer.name} | {layer.compute} | {layer.pe} | {layer.simd} | {layer.cycles:,} |\n"
-        for layer in cost.layers
+    compile_, run = (" ".join(command) for command in COMMANDS)
+    network, reads, writes = deployment.network, pipeline.reads, pipeline.writes
+    clock_hz = cost.fps * cost.initiation_interval_cycles
+    return TEMPLATE.read_text(encoding="utf-8").format(
+        heading=deployment.heading,
+        compile=compile_,
+        run=run,
+        top=TOP,
+        images=images,
+        device=cost.device,
+        clock_mhz=clock_hz / 1e6,
+        period_ns=1e9 / clock_hz,
+        in_count=reads.count,
+        in_bits=reads.bits,
+        in_width=reads.width,
+        shape=" x ".join(map(str, network.input_shape)),
+        scale=network.input_grid.scale,
+        zero_point=network.input_grid.zero_point,
+        max_code=network.input_grid.max_code,
+        out_count=writes.count,
+        out_bits=writes.bits,
+        out_width=writes.width,
+        result="signed integer(s)" if _ends_in_sums(network) else "unsigned code(s)",
+        outputs=math.prod(network.shapes[network.output]),
+        units="".join(
+            f"| {layer.name} | {layer.compute} | {layer.pe} | {layer.simd} | {layer.cycles:,} |\n"
+            for layer in cost.layers
+        ),
+        interval=cost.initiation_interval_cycles,
+        latency=cost.latency_cycles,
     )
-    return f"""# {deployment.heading} in Verilog
-
-    {compile_} *.v
-    {execute}
-
-streams {images} images (`inputs.mem`) through the module `{TOP}` and compares every word that
-leaves with `expected.mem`. Add `-Pnetwork_tb.STALL=30` to the first line for random idle cycles.
-
-`{TOP}` has `clk`, `reset` (synchronous, high) and two streams with `valid` and `ready` as in AXI
-streams, images one after the other without a gap or a mark:
-
-- in: {reads.count} code(s) of {reads.bits} bits per word, {shape} (channels, y, x), unsigned,
-  channels of a pixel first, then pixels in raster order, the first one in the low bits;
-- out: {writes.count} integer(s) of {writes.bits} bits per word, in the same order.
-
-| layer | computes | PE or lanes | SIMD | cycles per image (estimated) |
-|---|---|---|---|---|
-{units}
-Estimated for {cost.device}: an image every {cost.initiation_interval_cycles:,} cycles, latency
-{cost.latency_cycles:,} cycles. What the simulation measured is in `../verify.json`, reader `rtl`.
-Weights are in block RAM and LUTs, set at configuration by `$readmemh` from the `.mem` files here.
-"""

@@ -89,6 +89,23 @@ def test_the_command_in_the_readme_runs(tmp_path: Path) -> None:
     assert "| block.conv |" in text
 
 
+def test_the_readme_describes_the_ports_as_they_are(tmp_path: Path) -> None:
+    deployment = designed(chain())
+    write(deployment, tmp_path)
+    text = (tmp_path / FOLDER / "README.md").read_text()
+    verilog = (tmp_path / FOLDER / "network.v").read_text()
+    for port in ("in_data", "out_data"):
+        (top,) = re.findall(rf"put \[(\d+):0\] {port}", verilog)
+        assert f"| `{port}` | {int(top) + 1} |" in text
+    assert set(re.findall(r"^    (?:input|output)[^\n]* (\w+),?$", verilog, re.M)) <= set(
+        re.findall(r"`(\w+)`", text)
+    )
+    assert "2 x 6 x 6 (channels, y, x) codes\nin, 5 integers out" in text
+    assert "signed integer(s)" in text  # the last layer has no requantizer
+    assert "floor(value / 1 + 0.5) + 3, saturated to 0..255" in text
+    assert "create_clock -period 10.000" in text  # xc7z020: 100 MHz
+
+
 def test_without_a_design_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(Unavailable, match="ask for it with --rtl"):
         write(deployment_of(chain()), tmp_path)
