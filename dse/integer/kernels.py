@@ -18,9 +18,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from dse.integer import phases
 from dse.integer.bounds import AccumulatorBounds
 from dse.integer.grid import FloatArray
-from dse.integer.layer import Layer
+from dse.integer.layer import ConvGeometry, Layer
 from dse.integer.network import INPUT, IntegerNetwork
 from dse.integer.nodes import Add, AveragePool, Concat, MaxPool, Node, Reshape, Upsample
 from dse.integer.requantize import MULTIPLIER_BITS, Requantizer
@@ -124,7 +125,7 @@ def _operation(network: IntegerNetwork, node: Node) -> Operation:
     if isinstance(node, Concat):
         return _concat_operation(network, node)
     if isinstance(node, MaxPool):
-        return _pool_operation(node)
+        return lambda source: max_pool(source, node)
     if isinstance(node, Upsample):
         y, x = node.factor
         return lambda source: source.repeat_interleave(y, 2).repeat_interleave(x, 3)
@@ -153,26 +154,38 @@ def _layer_operation(network: IntegerNetwork, layer: Layer, pool: MaxPool | None
     requantize = None
     if layer.requantizer:
         requantize = _requantize_operation(layer.requantizer, bounds, weight.dim())
-    geometry = layer.geometry
-    after = _pool_operation(pool) if pool else None
+    sums_of = _sums_operation(layer.geometry, weight, bias, pool)
 
     def run(x: Tensor) -> Tensor:
-        x = x.to(dtype)
-        if geometry is None:
-            sums = F.linear(x, weight, bias)
-        else:
-            sums = F.conv2d(
-                x,
-                weight,
-                bias,
-                geometry.stride,
-                geometry.padding,
-                geometry.dilation,
-                geometry.groups,
-            )
-        if after:
-            sums = after(sums)
+        sums = sums_of(x.to(dtype))
         return requantize(sums) if requantize else sums
+
+    return run
+
+
+def _sums_operation(
+    geometry: ConvGeometry | None, weight: Tensor, bias: Tensor, pool: MaxPool | None
+) -> Operation:
+    """Accumulators of a layer, behind its max pool if it has one."""
+    if geometry is None:
+        return lambda x: F.linear(x, weight, bias)
+    if pool and phases.pays(weight, geometry, pool):
+        wider, shift = phases.phases_of(weight), bias[:, None, None]
+        return lambda x: functools.reduce(
+            torch.maximum, phases.convolve(x, wider, geometry.padding)
+        ).add_(shift)
+
+    def run(x: Tensor) -> Tensor:
+        sums = F.conv2d(
+            x,
+            weight,
+            bias,
+            geometry.stride,
+            geometry.padding,
+            geometry.dilation,
+            geometry.groups,
+        )
+        return max_pool(sums, pool) if pool else sums
 
     return run
 
@@ -265,10 +278,6 @@ def _requantize_operation(
     return in_float64
 
 
-def _pool_operation(pool: MaxPool) -> Operation:
-    return lambda x: max_pool(x, pool)
-
-
 def max_pool(x: Tensor, pool: MaxPool) -> Tensor:
     """The largest of each window of `x` (N, C, y, x): F.max_pool2d, several times faster.
 
@@ -283,10 +292,6 @@ def max_pool(x: Tensor, pool: MaxPool) -> Tensor:
     tallest = functools.reduce(torch.maximum, rows)
     columns = [tallest[..., i : i + width : sx] for i in range(kx)]
     return functools.reduce(torch.maximum, columns)
-
-
-def _reshape_operation(shape: tuple[int, ...]) -> Operation:
-    return lambda x: x.reshape(x.shape[0], *shape)
 
 
 def quantize_input(network: IntegerNetwork, images: Tensor) -> Tensor:

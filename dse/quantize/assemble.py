@@ -24,7 +24,7 @@ from dse.integer import (
 )
 from dse.integer.grid import IntArray
 from dse.quantize.graph import AddCall, AverageCall, ConcatCall, Graph, LayerCall, Maker
-from dse.quantize.layers import QuanConv2d, QuanLayer
+from dse.quantize.layers import QuanLayer
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def assemble(
         grid = grids.made.get(node.name) if graph.holds_codes(node) else None
         sources = [grids.of(graph.origin(source)) for source in node.inputs]
         if isinstance(node, LayerCall):
-            geometry = _geometry(modules[node.module])
+            geometry = modules[node.module].geometry
             nodes.append(_layer(node, layers[node.name], sources[0], grid, geometry))
         else:
             nodes.append(_join(node, sources, grid))
@@ -120,11 +120,3 @@ def _join(
         scales = [source.scale for source in sources]
         return Add.from_scales(node.name, node.inputs, scales, grid, node.nonlinearity)
     return Concat.from_grids(node.name, node.inputs, sources, grid, node.nonlinearity)
-
-
-def _geometry(module: QuanLayer) -> ConvGeometry | None:
-    if not isinstance(module, QuanConv2d):
-        return None
-    assert not isinstance(module.padding, str), "refused when the layer was made"
-    (sy, sx), (py, px), (dy, dx) = module.stride, module.padding, module.dilation
-    return ConvGeometry((sy, sx), (py, px), (dy, dx), module.groups)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -18,12 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dse.config import Config
-from dse.integer import INPUT, RELU, IntegerNetwork
+from dse.integer import INPUT, RELU, IntegerNetwork, MaxPool, phases
 from dse.quantize.assemble import Grids, QuantizedLayer, assemble, bias_integers
 from dse.quantize.calibrate import activation_grids, observe
-from dse.quantize.graph import LayerCall, Maker, bent, joined
+from dse.quantize.graph import Graph, LayerCall, Maker, bent, joined
 from dse.quantize.layers import QuanConv2d, QuanLayer
 from dse.quantize.net import QuanNet
+from dse.quantize.pool import max_of_convolution
 from dse.quantize.weights import quantize_weights, wants_mid_rise, weights_on_grid
 
 
@@ -116,6 +118,7 @@ class FakeQuantized(nn.Module):
         graph, layers = net.graph(tuple(images.shape[1:])), net.layers
         self._graph, self._layers = graph, layers
         self.modules_of_net = nn.ModuleList(layers.values())
+        self._pools = _pools_of_images(graph, layers)
         self._weight_bits = {name: choice.weight_bits for name, choice in config.items()}
         activation_bits = {name: choice.activation_bits for name, choice in config.items()}
         seen = observe(graph, layers, images, batch_size=500)
@@ -157,7 +160,7 @@ class FakeQuantized(nn.Module):
                 made = joined(node, codes)
             return made if node.nonlinearity == RELU else bent(made, node.nonlinearity)
 
-        output = self._graph.run(x, make)
+        output = self._graph.run(x, make, {pool.name for pool in self._pools.values()})
         if self._graph.origin(self._graph.output) in self._grids.made:
             return rounded(self._graph.output, output)
         return output
@@ -186,6 +189,9 @@ class FakeQuantized(nn.Module):
             return F.linear(x, weight, bias)
         if _reads_all_at_once(layer, x):  # a product of matrices: 4 times as fast as a convolution
             return F.linear(x.flatten(1), weight.flatten(1), bias)[:, :, None, None]
+        if call.name in self._pools:
+            pooled = max_of_convolution(x, weight, layer.geometry.padding)
+            return pooled if bias is None else pooled + bias[:, None, None]
         y: Tensor = layer._conv_forward(x, weight, bias)
         return y
 
@@ -235,6 +241,18 @@ class FakeQuantized(nn.Module):
     def _step(steps: nn.ParameterDict, name: str) -> float:
         """The step as float32 computes it in training, so that both round alike."""
         return float(steps[_key(name)].detach().exp())
+
+
+def _pools_of_images(graph: Graph, layers: Mapping[str, QuanLayer]) -> dict[str, MaxPool]:
+    """By call, the max pools that are computed with the convolution of images before them."""
+    pools = {}
+    for call in graph.calls:
+        layer, pool = layers[call.module], graph.pool_behind(call)
+        if pool is None or graph.origin(call.source) != INPUT or layer.geometry is None:
+            continue
+        if phases.pays(layer.weight, layer.geometry, pool):
+            pools[call.name] = pool
+    return pools
 
 
 def _reads_all_at_once(layer: QuanConv2d, x: Tensor) -> bool:

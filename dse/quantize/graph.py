@@ -7,7 +7,7 @@ The others - max pools, upsampling, reshapes - pass codes on as they are.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -172,13 +172,28 @@ class Graph:
             return self.grid_owner(alone.name)
         return name
 
-    def run(self, x: Tensor, make: Callable[[Maker, list[Tensor]], Tensor]) -> Tensor:
-        """The output for a batch `x`, with `make` computing each maker, nonlinearity included."""
+    def pool_behind(self, maker: Maker) -> MaxPool | None:
+        """The max pool that alone reads what a maker makes, if there is one."""
+        readers = [node for node in self.nodes if maker.name in node.inputs]
+        return readers[0] if len(readers) == 1 and isinstance(readers[0], MaxPool) else None
+
+    def run(
+        self,
+        x: Tensor,
+        make: Callable[[Maker, list[Tensor]], Tensor],
+        pooled: Collection[str] = (),
+    ) -> Tensor:
+        """The output for a batch `x`, with `make` computing each maker, nonlinearity included.
+
+        It has already pooled what it makes for the max pools named in `pooled`.
+        """
         tensors = {INPUT: x}
         for node in self.nodes:
             sources = [tensors[name] for name in node.inputs]
             if isinstance(node, Maker):
                 tensors[node.name] = make(node, sources)
+            elif node.name in pooled:
+                tensors[node.name] = sources[0]
             else:
                 tensors[node.name] = _passed_on(node, sources[0])
         return tensors[self.output]

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dse.errors import InputError
+from dse.integer import ConvGeometry
 
 SCALES = ("ins", "outs", "ws", "bs")
 INTEGERS = ("inz", "outz", "wz", "bz", "mn", "mqm0", "n_bits")
@@ -38,6 +39,11 @@ class QuanLayer(nn.Module):
         self.register_buffer("quan_weight", torch.zeros(self.weight.shape, dtype=torch.int64))
         bias = None if self.bias is None else torch.zeros(self.bias.shape, dtype=torch.int64)
         self.register_buffer("quan_bias", bias)
+
+    @property
+    def geometry(self) -> ConvGeometry | None:
+        """How a convolution slides; None for a linear layer."""
+        return None
 
     @property
     def quantized(self) -> bool:
@@ -98,6 +104,13 @@ class QuanConv2d(QuanLayer, nn.Conv2d):
                 f"padding={self.padding!r}, padding_mode={self.padding_mode!r}"
             )
         self._register_quantization()
+
+    @property
+    def geometry(self) -> ConvGeometry:
+        """How the convolution slides."""
+        assert not isinstance(self.padding, str), "refused when the layer was made"
+        (sy, sx), (py, px), (dy, dx) = self.stride, self.padding, self.dilation
+        return ConvGeometry((sy, sx), (py, px), (dy, dx), self.groups)
 
 
 class QuanLinear(QuanLayer, nn.Linear):

@@ -1,4 +1,4 @@
-"""Max pooling that trains: the forward pass of the integer kernels, with a gradient."""
+"""Max pooling that trains, by itself or behind a convolution: the integer kernels' forward pass."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.grad import conv2d_weight
 
-from dse.integer import MaxPool, kernels
+from dse.integer import MaxPool, kernels, phases
 
 
 class _MaxPool(torch.autograd.Function):
@@ -62,6 +63,42 @@ class _MaxOfFour(torch.autograd.Function):
         torch.mul(rows, x[..., 0::2] >= x[..., 1::2], out=left)
         torch.sub(rows, left, out=right)
         return result
+
+
+class _ConvolutionMaxOfFour(torch.autograd.Function):
+    """The same behind a convolution of images, in one: three quarters of the time of the two.
+
+    `x` (N, C, y, x) gets no gradient.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
+        kernels = phases.phases_of(weight)
+        a, b, c, d = phases.convolve(x, kernels, padding)
+        upper, lower = torch.maximum(a, b), torch.maximum(c, d)
+        ctx.save_for_backward(x, kernels, upper >= lower, a >= b, c >= d)
+        ctx.padding = padding
+        return torch.maximum(upper, lower)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (gradient,) = gradients
+        x, kernels, above, *left = ctx.saved_tensors
+        count, rows, height, width = gradient.shape
+        result = gradient.new_empty(count, len(phases.PHASES), rows, height, width)
+        upper = gradient * above
+        for half, mask, i in zip((upper, gradient - upper), left, (0, 2), strict=True):
+            torch.mul(half, mask, out=result[:, i])
+            torch.sub(half, result[:, i], out=result[:, i + 1])
+        sums = result.flatten(1, 2)
+        moved = conv2d_weight(x, kernels.shape, sums, 2, ctx.padding)
+        return None, phases.weight_of(moved), None
+
+
+def max_of_convolution(x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
+    """max_pool of windows of 2 x 2 of the convolution of `x` (N, C, y, x); learns `weight`."""
+    largest: Tensor = _ConvolutionMaxOfFour.apply(x, weight, padding)  # type: ignore[no-untyped-call]
+    return largest
 
 
 def max_pool(x: Tensor, pool: MaxPool) -> Tensor:
