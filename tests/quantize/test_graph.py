@@ -55,6 +55,24 @@ def test_origins_and_readers_look_through_pools_and_reshapes() -> None:
     assert graph.readers("fc2") == ()
 
 
+def test_the_pool_behind_a_maker_is_the_one_that_alone_reads_it() -> None:
+    graph = LeNet5(8).graph((1, 28, 28))
+    pools = {call.name: graph.pool_behind(call) for call in graph.calls}
+    assert pools == {
+        "conv1": MaxPool("pool1", "conv1", (2, 2), (2, 2)),
+        "conv2": MaxPool("pool2", "conv2", (2, 2), (2, 2)),
+        **dict.fromkeys(("conv3", "fc1", "fc2")),
+    }
+
+    def read_twice(net: QuanNet, x: Tensor) -> Tensor:
+        seen = net.conv1(x)
+        return net.fc((F.interpolate(F.max_pool2d(seen, 2), scale_factor=2) + seen).flatten(1))
+
+    twice = Written(read_twice).graph(SHAPE)
+    assert any(isinstance(node, MaxPool) for node in twice.nodes)
+    assert twice.pool_behind(twice.calls[0]) is None
+
+
 SAME_NET: dict[str, Forward] = {
     "layer's relu": lambda n, x: n.fc(F.max_pool2d(n.conv1.relu(n.conv1(x)), 2).flatten(1)),
     "F.relu": lambda n, x: n.fc(F.max_pool2d(F.relu(n.conv1(x)), 2, 2).flatten(1)),
