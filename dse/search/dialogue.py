@@ -120,7 +120,8 @@ class Dialogue:
         values = None  # never invented ones
         if record.state == "complete":
             values = objective_values(record, self.spec.objectives)
-        with journal.in_one_write(self._study):
+        # lost with the power, it would be told again from the result that is on disk
+        with journal.in_one_write(self._study, lasting=False):
             for key, value in constraint_values(record, self.spec.constraints).items():
                 if key not in trial.constraints:  # killed between this and the tell
                     trial.set_constraint(key, value)

@@ -50,8 +50,8 @@ class _OneWriteBackend(BaseJournalBackend):
         unread, self._unread = self._unread, []
         return iter(unread)
 
-    def flush(self) -> None:
-        """Write what was kept, whole lines at once."""
+    def flush(self, lasting: bool = True) -> None:
+        """Write what was kept, whole lines at once; wait until it is on the disk if `lasting`."""
         lines = [json.dumps(log, separators=(",", ":")) + "\n" for log in self._unwritten]
         content = "".join(lines).encode()
         with self._path.open("ab") as file:
@@ -59,7 +59,8 @@ class _OneWriteBackend(BaseJournalBackend):
             self._read_on()
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            if lasting:
+                os.fsync(file.fileno())
         self._end += len(content)
         self._unwritten.clear()
 
@@ -74,8 +75,12 @@ class _OneWriteBackend(BaseJournalBackend):
 
 
 @contextmanager
-def in_one_write(study: optuna.Study) -> Iterator[None]:
-    """What the block does to the study reaches the disk together, or not at all when it fails."""
+def in_one_write(study: optuna.Study, lasting: bool = True) -> Iterator[None]:
+    """What the block does to the study reaches the file together, or not at all when it fails.
+
+    What need not be `lasting` may be lost with the machine's power, never with this process, until
+    something after it is.
+    """
     storage = study._storage
     backend = storage._backend if isinstance(storage, JournalStorage) else None
     if not isinstance(backend, _OneWriteBackend):  # kept in memory
@@ -84,7 +89,7 @@ def in_one_write(study: optuna.Study) -> Iterator[None]:
     backend.together = True
     try:
         yield
-        backend.flush()
+        backend.flush(lasting)
     finally:
         backend.together = False
 

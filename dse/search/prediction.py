@@ -10,6 +10,7 @@ little of what coarse activations lose (docs/search.md).
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -145,9 +146,19 @@ class MeasuredLayer:
             for width in self._widths
         }
         self.activation_widths = sorted(bits for bits, _ in measured.activations)
+        self._bits: dict[tuple[float, int], float] = {}
 
     def bits(self, choice: LayerConfig) -> float:
-        """Packed bits, their logarithm linear in log density and in width."""
+        """Packed bits, their logarithm linear in log density and in width.
+
+        Kept: candidates are made of the same few choices.
+        """
+        key = choice.prune_ratio, choice.weight_bits
+        if key not in self._bits:
+            self._bits[key] = self._interpolated(choice)
+        return self._bits[key]
+
+    def _interpolated(self, choice: LayerConfig) -> float:
         depth = _depth(choice.prune_ratio)
         sizes = [np.interp(depth, rows[:, 0], rows[:, 1]) for rows in self.rows.values()]
         return math.exp(np.interp(choice.weight_bits, self._widths, sizes))
@@ -158,6 +169,7 @@ def _depth(ratio: float) -> float:
     return -math.log(max(1 - ratio, 1e-6))
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def given_up(choice: LayerConfig) -> Vector:
     """(3,): a layer's activation step as a share of the range, its reciprocal density, and its
     weight step over the root of its density."""

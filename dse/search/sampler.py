@@ -10,7 +10,8 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, IntDistribution
 from optuna.samplers import BaseSampler
-from optuna.trial import FrozenTrial
+from optuna.samplers._tpe.sampler import _split_trials, default_gamma, default_gamma_multiobjective
+from optuna.trial import FrozenTrial, TrialState
 
 from dse.config import Config, LayerConfig
 from dse.errors import InputError
@@ -22,7 +23,7 @@ RATIO, CHANNEL_RATIO = "prune_ratio", "channel_ratio"
 WEIGHT_BITS, ACTIVATION_BITS = "weight_bits", "activation_bits"
 
 SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
-    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "tpe": lambda seed: TpeOfOneTrial(seed, {}),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
     "nsga2": lambda seed: optuna.samplers.NSGAIISampler(seed=seed, population_size=20),
     "gp": lambda seed: optuna.samplers.GPSampler(seed=seed),
@@ -30,16 +31,47 @@ SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
 }
 
 
-class UsefulWidths(optuna.samplers.TPESampler):
-    """TPE that samples no integer above the `widest` of its parameter.
+class TpeOfOneTrial(optuna.samplers.TPESampler):
+    """TPE that proposes one trial, and samples no integer above the `widest` of its parameter.
 
-    Trials still record the whole range, so wider configs of others can be told.
+    Trials still record the whole range, so wider configs of others can be told. Proposes what
+    Optuna's does, which divides the finished trials into good and bad ones anew for each parameter,
+    FRACTION of the time that 1,000 asks of 15 parameters take.
     """
 
     def __init__(self, seed: int, widest: Mapping[str, int]) -> None:
-        """Of the parameters that `widest` names."""
+        """Narrow the parameters that `widest` names."""
         super().__init__(seed=seed)
         self._widest = widest
+        self._divided: tuple[list[FrozenTrial], list[FrozenTrial]] | None = None
+
+    def _sample(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """As Optuna's `_sample`, but for what is kept between the parameters."""
+        if self._divided is None:
+            self._divided = self._divide(study, trial)
+        good, bad = (
+            self._build_parzen_estimator(study, search_space, trials, handle_below=below)
+            for trials, below in zip(self._divided, (True, False), strict=True)
+        )
+        samples = good.sample(self._rng.rng, self._n_ei_candidates)
+        best = self._compare(samples, self._compute_acquisition_func(samples, good, bad))
+        return {name: of.to_external_repr(best[name]) for name, of in search_space.items()}
+
+    @staticmethod
+    def _divide(
+        study: optuna.Study, trial: FrozenTrial
+    ) -> tuple[list[FrozenTrial], list[FrozenTrial]]:
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+        others = [
+            other
+            for other in study.get_trials(deepcopy=False, states=states)
+            if other.number != trial.number
+        ]
+        finished = sum(other.state.is_finished() for other in others)
+        gamma = default_gamma if len(study.directions) == 1 else default_gamma_multiobjective
+        return _split_trials(study, others, gamma(finished))
 
     def sample_independent(
         self,
@@ -68,7 +100,7 @@ def sampler_for(
     digest = hashlib.sha256(f"{seed}:{number}".encode()).digest()
     own_seed = int.from_bytes(digest[:4], "big")
     if spec.name == "tpe" and widest:
-        return UsefulWidths(own_seed, widest)
+        return TpeOfOneTrial(own_seed, widest)
     if spec.name in SAMPLERS:
         return SAMPLERS[spec.name](own_seed)
     with warnings.catch_warnings():

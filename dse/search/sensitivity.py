@@ -60,7 +60,8 @@ class Choice:
 def guesses(context: Context, count: int, measured: Mapping[str, LayerSensitivity]) -> list[Config]:
     """`count` configs from small to large with the least predicted loss for their size."""
     space = context.spec.search_space
-    choices = tied({n: _choices(layer, space[n]) for n, layer in measured.items()}, space)
+    each = {n: _choices(layer, space[n]) for n, layer in measured.items()}
+    choices = {key: unbeaten(layer) for key, layer in tied(each, space).items()}
     dense = sum(8 * layer.weight.numel() for layer in context.baseline.layers.values())
     sizes = np.geomspace(SMALLEST_SHARE * dense, LARGEST_SHARE * dense, count)
     return [
@@ -75,30 +76,32 @@ def cheapest(choices: Mapping[str, Sequence[Choice]], budgets: Sequence[float]) 
     Sizes are rounded up to 1/STEPS of the largest budget, so the answer is exact but for that. A
     budget that nothing fits into gives the smallest config.
     """
-    choices = {name: unbeaten(layer) for name, layer in choices.items()}
     unit = max(budgets) / STEPS
-    least = np.zeros(STEPS + 1)
-    picked: list[npt.NDArray[np.intp]] = []
-    costs = {
-        name: [math.ceil(choice.bits / unit) for choice in layer] for name, layer in choices.items()
-    }
-    for name, layer in choices.items():
-        losses = np.full((len(layer), STEPS + 1), np.inf)
-        for row, (choice, cost) in enumerate(zip(layer, costs[name], strict=True)):
-            if cost <= STEPS:
-                losses[row, cost:] = least[: STEPS + 1 - cost] + choice.loss
-        picked.append(losses.argmin(axis=0))
-        least = losses.min(axis=0)
-    configs: list[Config] = []
-    for budget in budgets:
-        left, config = int(budget / unit), {}
-        feasible = np.isfinite(least[left])
-        for (name, layer), best in reversed(list(zip(choices.items(), picked, strict=True))):
-            row = int(best[left]) if feasible else int(np.argmin(costs[name]))
-            config[name] = layer[row].config
-            left = max(left - costs[name][row], 0)
-        configs.append({name: config[name] for name in choices})
-    return configs
+    least = [np.zeros(STEPS + 1)]  # loss of the layers so far within so many units
+    costs = [
+        np.array([math.ceil(choice.bits / unit) for choice in layer]) for layer in choices.values()
+    ]
+    losses = [np.array([choice.loss for choice in layer]) for layer in choices.values()]
+    for cost, loss in zip(costs, losses, strict=True):
+        least.append(np.full(STEPS + 1, np.inf))
+        for units, lost in zip(cost.tolist(), loss.tolist(), strict=True):
+            if units <= STEPS:
+                within = least[-1][units:]
+                np.minimum(within, least[-2][: STEPS + 1 - units] + lost, out=within)
+    left = np.array([int(budget / unit) for budget in budgets])
+    impossible = np.isinf(least[-1][left])[:, None]
+    rows: dict[str, npt.NDArray[np.intp]] = {}  # of each layer's choices, by budget
+    for name, before, cost, loss in zip(
+        list(choices)[::-1], least[-2::-1], costs[::-1], losses[::-1], strict=True
+    ):
+        rest = left[:, None] - cost
+        totals = np.where(rest >= 0, before[np.maximum(rest, 0)] + loss, np.inf)
+        rows[name] = np.where(impossible, cost, totals).argmin(axis=1)
+        left = np.maximum(left - cost[rows[name]], 0)
+    return [
+        {name: layer[rows[name][index]].config for name, layer in choices.items()}
+        for index in range(len(budgets))
+    ]
 
 
 def unbeaten(choices: Sequence[Choice]) -> list[Choice]:

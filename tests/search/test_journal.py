@@ -183,3 +183,18 @@ def test_a_shared_lock_keeps_a_coordinator_out_and_other_runs_in(tmp_path: Path)
         journal.only_coordinator(lock),
     ):
         pass
+
+
+def test_only_what_must_outlast_a_power_cut_waits_for_the_disk(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study, waited = opened(path), []
+    monkeypatch.setattr(journal.os, "fsync", waited.append)
+    with journal.in_one_write(study, lasting=False):
+        study.tell(1, [0.6, 2.0])
+    assert not waited
+    assert opened(path).trials[1].values == [0.6, 2.0]  # in the file, for every process
+    waited.clear()
+    with journal.in_one_write(study):
+        ask(study)
+    assert len(waited) == 1

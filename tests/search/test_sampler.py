@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from optuna.trial import TrialState
 
 from dse.config import Config, LayerConfig
 from dse.errors import InputError
@@ -167,3 +169,32 @@ def test_a_sampler_of_one_objective_is_refused_where_there_are_two(tmp_path: Pat
         sampler.try_out(spec)
     sampler.try_out(replace(spec, objectives={"accuracy": "maximize"}))
     sampler.try_out(replace(spec, sampler=SamplerSpec()))
+
+
+@pytest.mark.parametrize("objectives", [1, 2])
+def test_tpe_proposes_what_optunas_own_does(objectives: int) -> None:
+    """It keeps what Optuna computes anew for each parameter; nothing else may differ."""
+    study = optuna.create_study(directions=["minimize"] * objectives)
+    generator = np.random.default_rng(0)
+    for number in range(40):
+        study.sampler = optuna.samplers.RandomSampler(seed=number)
+        trial = study.ask()
+        sampler.suggest(trial, SPACE)
+        trial.set_constraint("size", float(generator.normal()))
+        if number % 7 == 3:
+            study.tell(trial, state=TrialState.PRUNED)
+        elif number % 7 == 5:
+            study.tell(trial, state=TrialState.FAIL)
+        elif number % 7 != 6:  # which are running
+            study.tell(trial, generator.random(objectives).tolist())
+    for seed in range(3):
+        found = []
+        for chosen in (
+            optuna.samplers.TPESampler(seed=seed),
+            sampler.TpeOfOneTrial(seed, {}),
+        ):
+            study.sampler = chosen
+            found.append(study.ask())
+            sampler.suggest(found[-1], SPACE)
+            study.tell(found[-1], state=TrialState.FAIL)
+        assert found[0].params == found[1].params
