@@ -17,9 +17,11 @@ from typing import Any
 import optuna
 import sqlalchemy
 from optuna.distributions import BaseDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from dse.errors import InputError
 from dse.search import sampler
@@ -91,11 +93,22 @@ def _answering(url: str) -> Iterator[None]:
     except ImportError as error:
         message = "parallel.journal: needs psycopg; pip install 'dse[cluster]'"
         raise InputError(message) from error
-    except (sqlalchemy.exc.SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
-        reason = str(getattr(error, "orig", None) or error.__cause__ or error).strip()
+    except Exception as error:
+        found = _of_the_database(error)
+        if found is None:
+            raise
+        reason = str(getattr(found, "orig", None) or found.__cause__ or found).strip()
         raise InputError(
-            f"parallel.journal: {url} cannot be used: {reason.splitlines()[0].strip()}"
+            f"parallel.journal: {url} cannot be used: {reason.splitlines()[0].strip()}; what is "
+            "finished is kept: mend that and run the same command again"
         ) from error
+
+
+def _of_the_database(error: BaseException | None) -> BaseException | None:
+    """The database's error that led to this one: Optuna's own handling of it may fail, too."""
+    while error and not isinstance(error, (SQLAlchemyError, StorageInternalError)):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def run_shared(
@@ -122,8 +135,11 @@ def run_shared(
         raise optuna.TrialPruned(record.reason)
 
     study.sampler = _Numbered(spec, advice, folder)
-    while time.monotonic() < deadline and _left(study, advice.total):
-        study.optimize(objective, n_trials=1, catch=(_Refused,))
+    while time.monotonic() < deadline:
+        with _answering(spec.parallel.journal or ""):
+            if not _left(study, advice.total):
+                return
+            study.optimize(objective, n_trials=1, catch=(_Refused,))
         yield from done
         done.clear()
 

@@ -8,13 +8,14 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import optuna
 import pytest
 
-from dse import search
+from dse import run, search
 from dse.errors import InputError
 from dse.search import shared
 from dse.study.folder import StudyFolder
@@ -52,6 +53,13 @@ def as_nobody_special(command: list[str]) -> None:
 @pytest.fixture(scope="module")
 def server() -> Iterator[str]:
     """URL of a database on loopback whose user `dse` needs a password, which is in PGPASSWORD."""
+    with running_server() as (url, _):
+        yield url
+
+
+@contextmanager
+def running_server() -> Iterator[tuple[str, Callable[[str], None]]]:
+    """URL of a database, and a function that stops or starts its server."""
     assert BIN is not None
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
@@ -67,11 +75,16 @@ def server() -> Iterator[str]:
         as_nobody_special([str(BIN / "initdb"), "-D", str(place / "data"), "--no-sync", *login])
         control = [str(BIN / "pg_ctl"), "-D", str(place / "data"), "-w", "-t", "30"]
         options = f"-p {port} -c listen_addresses=127.0.0.1 -k {place} -c fsync=off"
-        as_nobody_special([*control, "-l", str(place / "log"), "-o", options, "start"])
+
+        def act(what: str) -> None:
+            how = ["-l", str(place / "log"), "-o", options] if what == "start" else []
+            as_nobody_special([*control, "-m", "immediate", *how, what])
+
+        act("start")
         try:
-            yield f"postgresql://dse@127.0.0.1:{port}/postgres"
+            yield f"postgresql://dse@127.0.0.1:{port}/postgres", act
         finally:
-            as_nobody_special([*control, "-m", "immediate", "stop"])
+            act("stop")
 
 
 @pytest.fixture
@@ -154,3 +167,43 @@ def test_a_database_that_cannot_be_reached_is_one_message() -> None:
         with pytest.raises(InputError, match=r"journal: .* cannot be used: .*refused") as caught:
             shared.check(url)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("change", ["wrong password", "unknown user", "unknown database"])
+def test_a_run_that_may_not_use_the_database_ends_with_status_2(
+    place: Path,
+    server: str,
+    change: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url, reason = server, "password authentication failed for user"
+    if change == "unknown database":
+        url, reason = server.rpartition("/")[0] + "/none", 'database "none" does not exist'
+    elif change == "unknown user":
+        url = server.replace("//dse@", "//nobody@")
+    else:
+        monkeypatch.setenv("PGPASSWORD", "wrong")
+    monkeypatch.chdir(place)
+    assert run.main(command(url)) == 2
+    errors = capsys.readouterr().err
+    assert reason in errors
+    assert errors.count("\n") == 1
+    assert not (place / "results").exists()
+
+
+def test_a_database_that_goes_away_leaves_a_study_to_go_on_with(place: Path) -> None:
+    folder = StudyFolder(place / "results")
+    with running_server() as (url, act):
+        process = tiny.started(*command(url), cwd=place)
+        tiny.wait_until(lambda: len(folder.finished()) >= 2, "two trials")
+        act("stop")
+        _, errors = process.communicate(timeout=tiny.PATIENCE_S)
+        act("start")
+        assert process.returncode == 2, errors
+        assert "parallel.journal: " in errors
+        assert errors.count("\n") == 1
+        kept = len(folder.finished())
+        done = tiny.run(*command(url), cwd=place)
+        assert done.returncode == 0, done.stderr
+        assert len(folder.finished()) >= TRIALS > kept >= 2
