@@ -22,10 +22,11 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+from optuna.distributions import FloatDistribution, IntDistribution
 from rich.console import Console
 from rich.table import Table
 
-from dse.config import Config
+from dse.config import Config, LayerConfig
 from dse.search import journal, sampler
 from dse.search.advice import Advice
 from dse.search.dialogue import AHEAD, Dialogue
@@ -92,6 +93,38 @@ def coordinator_costs(layers: int, steps: list[int], table: Table) -> None:
             print(layers, trials, cells, size, opened, flush=True)
 
 
+def asks_in_memory(layers: int, trials: int, table: Table) -> None:
+    """A row of the table without a journal, which is not made for so many trials of that size."""
+    space, generator = space_of(layers), np.random.default_rng(0)
+    study = optuna.create_study(directions=list(OBJECTIVES.values()))
+    ratio, bits = FloatDistribution(0.0, 0.98), IntDistribution(1, 16)
+    told = []
+    for _ in range(trials):
+        config = {
+            name: LayerConfig(
+                float(generator.uniform(0, 0.98)), *generator.integers(1, 17, 2).tolist()
+            )
+            for name in space
+        }
+        values = {
+            f"{name}.{key}": value
+            for name, choice in config.items()
+            for key, value in dataclasses.asdict(choice).items()
+            if key != sampler.CHANNEL_RATIO
+        }
+        kinds = {key: ratio if key.endswith(sampler.RATIO) else bits for key in values}
+        accuracy, size = metrics(config).values()
+        told.append(
+            optuna.trial.create_trial(
+                params=values, distributions=kinds, values=[accuracy, math.log10(size)]
+            )
+        )
+    study.add_trials(told)
+    cells = [f"{1000 * cpu_s(study, space, name, 1):.0f}" for name in SAMPLERS]
+    table.add_row(f"{layers}", f"{trials:,}", *cells, "in memory", "")
+    print(layers, trials, cells, flush=True)
+
+
 def busy(workers: int, ahead: int, trials: int) -> tuple[float, float, int]:
     """Share of the workers' time that they work, CPU seconds a trial, most trials pending."""
     changes = [f"budget.trials={trials}", f"parallel.workers={workers}"]
@@ -136,6 +169,8 @@ def main() -> None:
     costs.add_column("open it, s", justify="right")
     coordinator_costs(5, [100, 1000] if quick else [100, 1000, 3000, 10_000], costs)
     coordinator_costs(100, [100] if quick else [100, 1000, 3000], costs)
+    if not quick:
+        asks_in_memory(100, 10_000, costs)
     waiting = Table(title=f"Workers kept busy, lag {AHEAD} times their number unless said")
     for column in ("workers", "lag", "pending at most", "busy", "CPU ms/trial"):
         waiting.add_column(column, justify="right")

@@ -164,3 +164,25 @@ def test_a_scheduler_that_goes_away_leaves_a_study_to_go_on_with(
     assert 2 <= len(results(folder)) < TRIALS
     search.optimize(study(place, None, 1), folder, Watched())
     assert results(folder) == alone
+
+
+@pytest.mark.parametrize("changed", ["images", "network"])
+def test_workers_that_outlive_a_study_forget_it_when_it_is_begun_afresh(
+    running: Any, tmp_path: Path, changed: str
+) -> None:
+    """The same folder and study file, but other images or another network behind its names."""
+    tiny.write(tmp_path, budget={"trials": 3}, baseline={"epochs": 1})
+    folder = StudyFolder(tmp_path / "results")
+    spec = study(tmp_path, running.scheduler_address)
+    search.optimize(spec, folder, Watched())
+    before = results(folder)
+    if changed == "network":
+        (tmp_path / "net.py").write_text(
+            tiny.NETWORK.replace("stride=(2, 2)", "stride=(2, 2), bias=False")
+        )
+    else:
+        tiny.write_images(tmp_path, seed=1)
+    folder.delete()
+    search.optimize(spec, folder, Watched())
+    search.optimize(study(tmp_path, None, 1), StudyFolder(tmp_path / "alone"), Watched())
+    assert results(folder) == results(StudyFolder(tmp_path / "alone")) != before

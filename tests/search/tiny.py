@@ -63,7 +63,16 @@ def images(count: int, generator: np.random.Generator) -> tuple[np.ndarray, np.n
 
 def write(folder: Path, **changes: Any) -> Path:
     """The study's files in `folder`, top-level keys changed; returns the study file."""
-    generator = np.random.default_rng(0)
+    write_images(folder)
+    (folder / "net.py").write_text(NETWORK)
+    path = folder / "tiny.yml"
+    path.write_text(yaml.safe_dump({**STUDY, **changes}))
+    return path
+
+
+def write_images(folder: Path, seed: int = 0) -> None:
+    """The study's images in `folder`."""
+    generator = np.random.default_rng(seed)
     train_images, train_labels = images(200, generator)
     test_images, test_labels = images(100, generator)
     np.savez(
@@ -73,10 +82,6 @@ def write(folder: Path, **changes: Any) -> Path:
         test_images=test_images,
         test_labels=test_labels,
     )
-    (folder / "net.py").write_text(NETWORK)
-    path = folder / "tiny.yml"
-    path.write_text(yaml.safe_dump({**STUDY, **changes}))
-    return path
 
 
 def prepared(folder: Path, **changes: Any) -> tuple[Context, StudyFolder]:
