@@ -19,3 +19,9 @@ def nearest(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
     guess = f"; did you mean {close[0]!r}?" if close else ""
     return f"{guess} (known: {', '.join(names)})"
+
+
+def cause(error: BaseException) -> str:
+    """The first sentence of an error of another library, on one line: torch gives whole pages."""
+    text = " ".join(str(error).split())
+    return text.partition(". ")[0].rstrip(".") or type(error).__name__

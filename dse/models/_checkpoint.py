@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dse.errors import InputError
+from dse.errors import InputError, cause
 from dse.quantize import QuanNet
 from dse.quantize.layers import QuanLayer
 
@@ -64,11 +64,9 @@ def _state(path: Path) -> dict[str, Tensor]:
     try:
         content: Any = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # a damaged or unsafe file leaves torch as one of many types
-        first = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        reason = first.partition(" This file can still be loaded")[0]  # advice to load it unsafely
         raise InputError(
             f"{path}: cannot be read as a checkpoint of tensors alone (torch.save(net.state_dict(),"
-            f" path) writes one): {reason}"
+            f" path) writes one): {cause(error)}"
         ) from error
     if isinstance(content, Mapping) and isinstance(content.get(NESTED), Mapping):
         content = content[NESTED]

@@ -18,7 +18,7 @@ import yaml
 from joblib.externals import loky
 
 from dse import data, device_type, fpga, models, train
-from dse.errors import InputError
+from dse.errors import InputError, cause
 from dse.quantize import convert
 from dse.search import arrays, limits
 from dse.study.folder import StudyFolder
@@ -67,7 +67,8 @@ def load_context(
         baseline.load_state_dict(state)
     except Exception as error:  # a damaged file leaves torch as one of many types
         raise InputError(
-            f"{folder.baseline}: does not fit {spec.model}; use --fresh to start over ({error})"
+            f"{folder.baseline}: is damaged or does not fit {spec.model}; use --fresh to start "
+            f"over ({cause(error)})"
         ) from error
     baseline.eval()
     baseline.sparse_storage = any(name != "dense" for name in spec.storage)
