@@ -93,41 +93,41 @@ def dots() -> list[Specimen]:
 
 
 DENSE = (
-    # rows, columns, PE, SIMD, weight bits, activation bits
-    (64, 144, 4, 8, 1, 1),
-    (64, 144, 4, 8, 1, 2),
-    (32, 144, 4, 8, 2, 2),
-    (32, 144, 8, 4, 3, 4),
-    (16, 144, 4, 8, 4, 4),
-    (32, 144, 8, 9, 4, 4),
-    (16, 144, 2, 4, 4, 8),
-    (16, 144, 4, 4, 8, 4),
-    (16, 144, 2, 4, 8, 8),
-    (16, 150, 2, 5, 6, 6),
-    (16, 64, 16, 1, 4, 4),
-    (84, 120, 4, 3, 5, 3),
-    (6, 20, 3, 4, 4, 4),
-    (10, 64, 5, 8, 3, 5),
-    (16, 36, 4, 12, 2, 4),
+    # (rows, columns), (PE, SIMD), (weight bits, activation bits)
+    ((64, 144), (4, 8), (1, 1)),
+    ((64, 144), (4, 8), (1, 2)),
+    ((32, 144), (4, 8), (2, 2)),
+    ((32, 144), (8, 4), (3, 4)),
+    ((16, 144), (4, 8), (4, 4)),
+    ((32, 144), (8, 9), (4, 4)),
+    ((16, 144), (2, 4), (4, 8)),
+    ((16, 144), (4, 4), (8, 4)),
+    ((16, 144), (2, 4), (8, 8)),
+    ((16, 150), (2, 5), (6, 6)),
+    ((16, 64), (16, 1), (4, 4)),
+    ((84, 120), (4, 3), (5, 3)),
+    ((6, 20), (3, 4), (4, 4)),
+    ((10, 64), (5, 8), (3, 5)),
+    ((16, 36), (4, 12), (2, 4)),
 )
 SPARSE = (
-    # rows, columns, lanes, weight bits, activation bits, density
-    (64, 144, 4, 2, 2, 0.25),
-    (32, 144, 4, 4, 4, 0.25),
-    (64, 144, 8, 4, 4, 0.25),
-    (32, 144, 4, 8, 8, 0.25),
-    (64, 128, 8, 4, 4, 0.2),
-    (84, 120, 4, 6, 6, 0.2),
-    (8, 27, 1, 3, 4, 0.3),
-    (16, 72, 1, 4, 4, 0.15),
-    (32, 144, 1, 2, 6, 0.1),
-    (32, 96, 2, 4, 6, 0.2),
-    (96, 288, 2, 3, 5, 0.15),
-    (24, 128, 2, 8, 8, 0.1),
-    (64, 200, 4, 5, 4, 0.1),
-    (128, 256, 8, 3, 3, 0.1),
-    (10, 64, 1, 4, 5, 0.25),
-    (36, 108, 4, 3, 6, 0.2),
+    # (rows, columns), lanes, (weight bits, activation bits), density
+    ((64, 144), 4, (2, 2), 0.25),
+    ((32, 144), 4, (4, 4), 0.25),
+    ((64, 144), 8, (4, 4), 0.25),
+    ((32, 144), 4, (8, 8), 0.25),
+    ((64, 128), 8, (4, 4), 0.2),
+    ((84, 120), 4, (6, 6), 0.2),
+    ((8, 27), 1, (3, 4), 0.3),
+    ((16, 72), 1, (4, 4), 0.15),
+    ((32, 144), 1, (2, 6), 0.1),
+    ((32, 96), 2, (4, 6), 0.2),
+    ((96, 288), 2, (3, 5), 0.15),
+    ((24, 128), 2, (8, 8), 0.1),
+    ((64, 200), 4, (5, 4), 0.1),
+    ((128, 256), 8, (3, 3), 0.1),
+    ((10, 64), 1, (4, 5), 0.25),
+    ((36, 108), 4, (3, 6), 0.2),
 )
 
 
@@ -197,20 +197,16 @@ def sparse_unit(name: str, matrix: Matrix, count: int) -> UnitUnderTest:
     )
 
 
-def _dense(
-    rows: int, columns: int, pe: int, simd: int, weight_bits: int, activation_bits: int
-) -> Specimen:
-    matrix = _random_matrix((rows, columns), weight_bits, activation_bits, 1.0)
-    name = f"dense_{rows}_{columns}_{pe}_{simd}_{weight_bits}_{activation_bits}"
-    row = _unit_row("dense", matrix, (pe, simd), 1.0)
-    return Specimen(row, dense_unit(name, matrix, (pe, simd)))
+def _dense(shape: tuple[int, int], folding: tuple[int, int], bits: tuple[int, int]) -> Specimen:
+    matrix = _random_matrix(shape, *bits, 1.0)
+    name = "_".join(map(str, ("dense", *shape, *folding, *bits)))
+    row = _unit_row("dense", matrix, folding, 1.0)
+    return Specimen(row, dense_unit(name, matrix, folding))
 
 
-def _sparse(
-    rows: int, columns: int, count: int, weight_bits: int, activation_bits: int, density: float
-) -> Specimen:
-    matrix = _random_matrix((rows, columns), weight_bits, activation_bits, density)
-    name = f"sparse_{rows}_{columns}_{count}_{weight_bits}_{activation_bits}"
+def _sparse(shape: tuple[int, int], count: int, bits: tuple[int, int], density: float) -> Specimen:
+    matrix = _random_matrix(shape, *bits, density)
+    name = "_".join(map(str, ("sparse", *shape, count, *bits)))
     row = _unit_row("sparse", matrix, (count, 1), density)
     return Specimen(row, sparse_unit(name, matrix, count))
 
