@@ -190,6 +190,16 @@ def test_a_whole_study_on_the_gpu_is_that_of_the_cpu(
     assert torch.load(there.baseline, weights_only=True)["conv.weight"].device.type == "cpu"
 
 
+def test_a_network_that_makes_tensors_on_the_cpu_is_refused_before_training(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = tiny.NETWORK.replace("return self.fc(", "return torch.ones(4) * self.fc(")
+    (study / "net.py").write_text("import torch\n" + net)
+    message = r"net.py:Tiny cannot take images of shape \(1, 12, 12\) on cuda: .*and of a GPU"
+    with pretended(monkeypatch), pytest.raises(InputError, match=message):
+        searched(study, StudyFolder(study / "results"))
+
+
 def test_a_study_trained_on_both_says_so(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = StudyFolder(study / "results")
     said = searched(study, folder, "budget.trials=2")

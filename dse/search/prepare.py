@@ -153,13 +153,16 @@ def _changes(path: str, before: Any, now: Any) -> list[str]:
 
 def check_network(spec: StudySpec, dataset: data.Dataset) -> None:
     """Before minutes of training: the network takes these images and tells their classes apart."""
-    net, images = new_network(spec).eval(), dataset.train.images[:2]
+    place = device_type.ready(spec.parallel.device_type)
+    net, images = new_network(spec).eval().to(place), dataset.train.images[:2]
     try:
         with torch.no_grad():
-            output = net(images)
+            output = net(images.to(place))
     except Exception as error:  # the user's code may raise anything
+        where = "" if place == "cpu" else f" on {place}"
         raise InputError(
-            f"{spec.model} cannot take images of shape {tuple(images.shape[1:])}: {cause(error)}"
+            f"{spec.model} cannot take images of shape {tuple(images.shape[1:])}{where}: "
+            f"{cause(error)}"
         ) from error
     if not isinstance(output, torch.Tensor):
         raise InputError(f"{spec.model} must return one tensor, but gave {type(output).__name__}")
@@ -170,7 +173,7 @@ def check_network(spec: StudySpec, dataset: data.Dataset) -> None:
             f"but {dataset.name} has {dataset.classes} classes"
         )
     try:
-        used = convert(net, images).layers
+        used = convert(net.cpu(), images).layers
         unused = [name for name in models.layer_names(net) if name not in used]
         if unused:
             raise InputError(f"its output does not depend on layer {', '.join(unused)}")
