@@ -108,7 +108,9 @@ def test_other_images_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_damaged_study_file_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "study.yml").write_text(text)
-    with pytest.raises(InputError, match=r"study\.yml: (cannot be read|was not written by a run)"):
+    with pytest.raises(
+        InputError, match=r"study\.yml: (cannot be read|was not written by a run)[^\n]*$"
+    ):
         again(tmp_path)
 
 
