@@ -21,7 +21,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"{guess} (known: {', '.join(names)})"
 
 
-def cause(error: BaseException) -> str:
+def first_sentence(error: BaseException) -> str:
     """The first sentence of an error of another library, on one line: torch gives whole pages."""
     text = " ".join(str(error).split())
     return text.partition(". ")[0].rstrip(".") or type(error).__name__

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dse.errors import cause, nearest
+from dse.errors import first_sentence, nearest
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from dse.errors import cause, nearest
     ],
 )  # fmt: skip
 def test_a_cause_is_one_sentence_on_one_line(error: Exception, said: str) -> None:
-    assert cause(error) == said
+    assert first_sentence(error) == said
 
 
 def test_the_nearest_name_is_offered_beside_all() -> None:

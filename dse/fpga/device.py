@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from dse.errors import InputError, cause, nearest
+from dse.errors import InputError, first_sentence, nearest
 from dse.fpga.shell import Shell, load_shell
 
 _DEVICES = Path(__file__).parent / "devices"
@@ -90,7 +90,7 @@ def _read(path: Path) -> Device:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"cannot read device file {path}: {error}") from error
     except yaml.YAMLError as error:
-        raise InputError(f"{path} is not YAML: {cause(error)}") from error
+        raise InputError(f"{path} is not YAML: {first_sentence(error)}") from error
     mistakes: list[str] = []
     values = _values(content, mistakes)
     if mistakes:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from dse.errors import InputError, cause
+from dse.errors import InputError, first_sentence
 from dse.quantize import QuanNet
 from dse.quantize.layers import QuanLayer
 
@@ -66,7 +66,7 @@ def _state(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # a damaged or unsafe file leaves torch as one of many types
         raise InputError(
             f"{path}: cannot be read as a checkpoint of tensors alone (torch.save(net.state_dict(),"
-            f" path) writes one): {cause(error)}"
+            f" path) writes one): {first_sentence(error)}"
         ) from error
     if isinstance(content, Mapping) and isinstance(content.get(NESTED), Mapping):
         content = content[NESTED]

@@ -19,7 +19,7 @@ import yaml
 from torch import nn
 
 from dse import data, device_type, models, prune, train
-from dse.errors import InputError, cause
+from dse.errors import InputError, first_sentence
 from dse.quantize import convert
 from dse.search import workers
 from dse.study.folder import StudyFolder, write_atomically
@@ -124,7 +124,7 @@ def _read_resolved(path: Path) -> Mapping[str, Any]:
         before = yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise InputError(
-            f"{path}: cannot be read ({cause(error)}); use --fresh to start over"
+            f"{path}: cannot be read ({first_sentence(error)}); use --fresh to start over"
         ) from error
     if not isinstance(before, Mapping) or "versions" not in before:
         raise InputError(f"{path}: was not written by a run; give this one another --out")

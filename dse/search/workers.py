@@ -18,7 +18,7 @@ import yaml
 from joblib.externals import loky
 
 from dse import data, device_type, fpga, models, train
-from dse.errors import InputError, cause
+from dse.errors import InputError, first_sentence
 from dse.quantize import convert
 from dse.search import arrays, limits
 from dse.study.folder import StudyFolder
@@ -68,7 +68,7 @@ def load_context(
     except Exception as error:  # a damaged file leaves torch as one of many types
         raise InputError(
             f"{folder.baseline}: is damaged or does not fit {spec.model}; use --fresh to start "
-            f"over ({cause(error)})"
+            f"over ({first_sentence(error)})"
         ) from error
     baseline.eval()
     baseline.sparse_storage = any(name != "dense" for name in spec.storage)

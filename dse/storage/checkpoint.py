@@ -7,7 +7,7 @@ import zipfile
 from os import PathLike
 from pathlib import Path
 
-from dse.errors import InputError, cause, nearest
+from dse.errors import InputError, first_sentence, nearest
 from dse.storage.model_state import ModelState, read_state
 from dse.storage.yaml_write import FORMS, float_document, integer_document
 
@@ -63,7 +63,9 @@ def _read_checkpoint(path: Path) -> ModelState:
     try:
         content = torch.load(path, weights_only=True, map_location="cpu")
     except (OSError, RuntimeError, EOFError, ValueError, LookupError) as error:
-        raise InputError(f"{path}: cannot be read as a checkpoint ({cause(error)})") from error
+        raise InputError(
+            f"{path}: cannot be read as a checkpoint ({first_sentence(error)})"
+        ) from error
     except (pickle.UnpicklingError, zipfile.BadZipFile) as error:
         raise InputError(f"{path}: is no checkpoint of torch.save(net.state_dict())") from error
     if not isinstance(content, dict) or not all(

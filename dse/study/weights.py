@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from dse.errors import InputError, cause
+from dse.errors import InputError, first_sentence
 from dse.study.folder import StudyFolder
 
 Weights = Mapping[str, Tensor]
@@ -32,6 +32,7 @@ def read_weights(folder: StudyFolder, number: int) -> Weights:
         weights: Weights = torch.load(path, weights_only=True, map_location="cpu")
     except Exception as error:  # a damaged file leaves torch as one of many types
         raise InputError(
-            f"{path}: cannot be read ({cause(error)}); the study's finetune.warm_start needs it"
+            f"{path}: cannot be read ({first_sentence(error)}); the study's finetune.warm_start "
+            "needs it"
         ) from error
     return weights

@@ -144,7 +144,7 @@ def test_a_baseline_that_diverges_is_the_learning_rates_fault(tmp_path: Path) ->
 def test_a_damaged_baseline_is_named(tmp_path: Path, content: bytes) -> None:
     _, folder = tiny.prepared(tmp_path)
     folder.baseline.write_bytes(content)
-    with pytest.raises(InputError, match=r"baseline\.pt: .* does not fit .*--fresh [^\n]*$"):
+    with pytest.raises(InputError, match=r"baseline\.pt: .* does not fit .*--fresh [^\n]+$"):
         again(tmp_path)
 
 
