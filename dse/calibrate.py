@@ -65,6 +65,7 @@ def _measure(folder: Path, names: Iterable[str], console: Console) -> None:
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror})") from error
     table = _errors_table("formula / yosys, every line predicted without itself")
+    constants = Table("constant", "fit to these tables", "shipped", title="fitted constants")
     for name in names:
         specimens = TABLES[name]()
         with console.status(f"{name}: {len(specimens)} units, yosys {version}"):
@@ -73,7 +74,11 @@ def _measure(folder: Path, names: Iterable[str], console: Console) -> None:
         console.print(f"{folder / name}.csv: {len(rows)} units")
         for what, found in measured.table_errors(name, rows):
             _add(table, what, found)
+        for constant, fit, shipped in measured.fitted(name, rows):
+            constants.add_row(constant, f"{fit:.4g}", f"{shipped:g}")
     console.print(table)
+    if constants.row_count:
+        console.print(constants)
 
 
 def _fit(options: argparse.Namespace, console: Console) -> None:

@@ -19,10 +19,13 @@ from dse.fpga.memory import (
     lut_ram,
     uram,
 )
-from dse.fpga.unit import SHIFT_BITS, ArrayConstants, multiplier_arrays
+from dse.fpga.unit import ArrayConstants, multiplier_arrays
 from dse.integer.requantize import MULTIPLIER_BITS
 
 WEIGHT_BUFFERS = ("lut", "bram")
+
+SHIFT_BITS = 7
+"""Signed shift of -8..62 in a table of per-channel shifts."""
 
 ADDRESS_GENERATORS = 3
 """Of inputs, weights and outputs; each is counted as the counters of a sliding window."""

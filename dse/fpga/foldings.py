@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from dse.errors import InputError, nearest
 from dse.fpga import sparse
 from dse.fpga.arithmetic import tree_levels
 from dse.fpga.memory import Array, ceil_div
-from dse.fpga.workload import LayerWorkload
+from dse.fpga.sliding import NO_WINDOW, window_plan
+from dse.fpga.workload import LayerWorkload, Window
 
 Folding = Mapping[str, tuple[int, int]]
 """Layer name to (PE, SIMD)."""
@@ -28,7 +30,8 @@ class Units:
     """Foldings of all layers, one per row; dense and sparse, before multipliers are chosen.
 
     `words` is the depth of the weight memory (of the busiest lane where sparse) and the cycles per
-    output pixel; `lanes` input channels are taken per cycle.
+    output pixel; `lanes` input channels are taken per cycle. `plan` is the folding's row in the
+    layer's `window_plans`.
     """
 
     layer: Array
@@ -38,6 +41,7 @@ class Units:
     sparse: Array
     words: Array
     lanes: Array
+    plan: Array
     cycles: Array
 
 
@@ -98,27 +102,27 @@ def _blocks(index: int, workload: LayerWorkload, given: tuple[int, int] | None) 
 
 
 def _block(index: int, workload: LayerWorkload, folded: Array, skips: bool) -> Array:
-    """Units of one layer from (PE, SIMD, tree levels, words, lanes), shape (5, n)."""
+    """Units of one layer from (PE, SIMD, tree levels, words, lanes, plan), shape (6, n)."""
     window = workload.window
     block = np.empty((_FIELDS, folded.shape[1]), dtype=np.int64)
     block[0], block[4] = index, skips
-    block[1:4], block[5:7] = folded[:3], folded[3:]
+    block[1:4], block[5:8] = folded[:3], folded[3:]
     # lanes take a code per cycle
     passes = workload.in_channels if skips else ceil_div(workload.in_channels, folded[4])
-    np.maximum(folded[3] * window.output_pixels, window.input_pixels * passes, out=block[7])
+    np.maximum(folded[3] * window.output_pixels, window.input_pixels * passes, out=block[8])
     return block
 
 
 @cache
 def _dense(rows: int, columns: int, in_channels: int, groups: int) -> Array:
-    """(PE, SIMD, tree levels, words, lanes) of every dense folding, shape (5, n)."""
+    """(PE, SIMD, tree levels, words, lanes, plan) of every dense folding, shape (6, n)."""
     simd = [(q, tree_levels(q)) for q in sparse.divisors(columns)]
-    folded = []
+    folded: list[tuple[int, ...]] = []
     for p in sparse.divisors(rows):
         for q, levels in simd:
             # rows of as many groups as P spans are computed at once, each on its own channels
             lanes = min(in_channels, ceil_div(p * groups, rows) * min(in_channels // groups, q))
-            folded.append((p, q, levels, rows // p * (columns // q), lanes))
+            folded.append((p, q, levels, rows // p * (columns // q), lanes, len(folded)))
     return np.array(folded, dtype=np.int64).T
 
 
@@ -133,9 +137,37 @@ def _sparse(rows: int, columns: int) -> Array:
 
     Every lane's copy of the activations has one write port: one code is taken per cycle.
     """
+    # behind all dense foldings there is the window that lanes take one code of
+    plan = len(sparse.divisors(rows)) * len(sparse.divisors(columns))
     pairs = [
-        (p, q, tree_levels(q), 0, 1)
+        (p, q, tree_levels(q), 0, 1, plan)
         for q in _lane_simd(columns).tolist()
         for p in sparse.divisors(rows)
     ]
     return np.array(pairs, dtype=np.int64).T
+
+
+def window_plans(workload: LayerWorkload) -> Array:
+    """The window of every dense folding, in the order of `_dense`, then that of lanes, shape
+    (fields of a Plan, n + 1); zeros where nothing slides."""
+    slides = workload.window if sparse.slides(workload) else None
+    groups, channels = workload.groups, workload.in_channels
+    return _window_plans((workload.out_channels, workload.columns), slides, channels, groups)
+
+
+@lru_cache(maxsize=4096)
+def _window_plans(
+    shape: tuple[int, int], window: Window | None, channels: int, groups: int
+) -> Array:
+    rows, columns = shape
+    foldings = itertools.product(sparse.divisors(rows), sparse.divisors(columns))
+    plans = [NO_WINDOW] * (len(sparse.divisors(rows)) * len(sparse.divisors(columns)) + 1)
+    if window is not None:
+        plans = [
+            window_plan(window, channels, int(ceil_div(p * groups, rows)) * q, p / rows)
+            for p, q in foldings
+        ]
+        plans.append(window_plan(window, channels, 1, 1.0))
+    found = np.array(plans, dtype=np.int64).T
+    found.setflags(write=False)
+    return found

@@ -64,7 +64,7 @@ def _options(network: NetworkWorkload, device: Device) -> Options:
     columns = np.array([layer.columns for layer in layers])
     lanes = np.array([layer.in_channels for layer in layers])
     zero, one = np.zeros(len(layers), dtype=np.int64), np.ones(len(layers), dtype=np.int64)
-    units = Units(index, rows, columns, zero, zero, one, lanes, cycles)
+    units = Units(index, rows, columns, zero, zero, one, lanes, zero, cycles)
     needs = np.stack([_resources(layer, device) for layer in layers])
     needs += fork_resources(network, index, rows)[:, None]
     unit = np.repeat(index, 2)

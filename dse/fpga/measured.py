@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from dse.fpga import arithmetic
+import numpy as np
+
+from dse.fpga import arithmetic, sliding, sparse
 from dse.fpga.device import load_device
-from dse.fpga.parts import SHIFT_CHOICES
+from dse.fpga.memory import buffer
+from dse.fpga.parts import SHIFT_CHOICES, WINDOW_COLUMNS, square_window
+from dse.fpga.sliding import window_plan
 from dse.fpga.synthesis import Specimen, synthesise
 from dse.fpga.truth import Errors, errors
-from dse.fpga.units import DEVICE, fit_scale, unit_parts
+from dse.fpga.units import DEVICE, fit_lanes, fit_scale, unit_parts
 
 TABLES_FOLDER = Path(__file__).parent / "tables"
+
+KINDS = ("dense", "sparse")
+"""Kinds of units in the table unit_luts."""
 
 Row = Mapping[str, str]
 
@@ -54,6 +61,8 @@ def table_errors(name: str, rows: Sequence[Row]) -> list[tuple[str, Errors]]:
         return decoder_errors(rows)
     if name == "requantizer_luts":
         return requantizer_errors(rows)
+    if name == "window_luts":
+        return window_errors(rows)
     formula = {
         "multiplier_luts": _multiplier,
         "mac_luts": _mac,
@@ -62,6 +71,28 @@ def table_errors(name: str, rows: Sequence[Row]) -> list[tuple[str, Errors]]:
     return [
         (f"{name.split('_')[0]} LUT", errors([(formula(row), int(row["lut"])) for row in rows]))
     ]
+
+
+def fitted(name: str, rows: Sequence[Row]) -> list[tuple[str, float, float]]:
+    """The constants that are fitted to a table: name, the fit, and what is shipped."""
+    if name == "unit_luts":
+        dense, lanes = ([row for row in rows if row["kind"] == kind] for kind in KINDS)
+        scale = fit_scale([unit_parts(row) for row in dense], [int(row["lut"]) for row in dense])
+        each, shared = fit_lanes(lanes)
+        return [
+            ("UNIT_SCALE", scale, arithmetic.UNIT_SCALE),
+            ("LANE_LUT", each, sparse.LANE_LUT),
+            ("SHARED_LUT", shared, sparse.SHARED_LUT),
+        ]
+    if name == "window_luts":
+        control, turn = fit_windows(
+            [window_of(row) for row in rows], [int(row["lut"]) for row in rows]
+        )
+        return [
+            ("CONTROL_LUT", control, sliding.CONTROL_LUT),
+            ("TURN_LUT", turn, sliding.TURN_LUT),
+        ]
+    return []
 
 
 def _widths(row: Row) -> tuple[int, int]:
@@ -118,11 +149,61 @@ def requantizer_errors(rows: Sequence[Row]) -> list[tuple[str, Errors]]:
     return found
 
 
+def window_errors(rows: Sequence[Row]) -> list[tuple[str, Errors]]:
+    """Sliding windows: LUT with the constants fitted to the others, and FF, memory aside."""
+    plans = [window_of(row) for row in rows]
+    found = []
+    for place, row in enumerate(rows):
+        others = [one for index, one in enumerate(plans) if index != place]
+        luts = [int(one["lut"]) for index, one in enumerate(rows) if index != place]
+        found.append((_window_lut(plans[place], fit_windows(others, luts)), int(row["lut"])))
+    registers = [(plan.registers, int(row["ff"])) for plan, row in zip(plans, rows, strict=True)]
+    return [("window LUT", errors(found)), ("window FF", errors(registers))]
+
+
+@dataclass(frozen=True)
+class WindowParts:
+    """A window: its registers, and what its LUTs are a sum of: registers of its control, bits
+    of its word times those of its phases, and what is exact, memory and addresses."""
+
+    registers: int
+    control: int
+    turned: int
+    fixed: int
+
+
+def window_of(row: Row) -> WindowParts:
+    """The window of a line of `window_luts`."""
+    channels, kernel, stride, padding, size, simd, bits = (
+        int(row[name]) for name in WINDOW_COLUMNS[:-1]
+    )
+    window = square_window(kernel, stride, padding, size)
+    plan = window_plan(window, channels, simd, float(row["share"]))
+    width, depth = np.array([plan.codes // plan.banks * bits]), np.array([plan.depth])
+    luts, blocks = buffer(width, depth, load_device(DEVICE))
+    word = 0 if blocks[0] else plan.codes * bits
+    fixed = plan.banks * int(luts[0]) + plan.addresses
+    return WindowParts(plan.control + word, plan.control, plan.turns * plan.codes * bits, fixed)
+
+
+def fit_windows(windows: Sequence[WindowParts], luts: Sequence[int]) -> tuple[float, float]:
+    """LUTs per register of the control and per bit that a phase's bit moves: least squares of the
+    relative error."""
+    terms = [(one.control / lut, one.turned / lut) for one, lut in zip(windows, luts, strict=True)]
+    rest = [1 - one.fixed / lut for one, lut in zip(windows, luts, strict=True)]
+    control, turn = np.linalg.lstsq(np.array(terms), np.array(rest), rcond=None)[0]
+    return float(control), float(turn)
+
+
+def _window_lut(one: WindowParts, constants: tuple[float, float]) -> float:
+    return constants[0] * one.control + constants[1] * one.turned + one.fixed
+
+
 def unit_errors(rows: Sequence[Row]) -> list[tuple[str, Errors]]:
     """Whole units: LUT with the scale of the others of their kind, FF, LUTRAM and block RAM."""
     found: list[tuple[str, Errors]] = []
     every: list[tuple[float, float]] = []
-    for kind in ("dense", "sparse"):
+    for kind in KINDS:
         own = [row for row in rows if row["kind"] == kind]
         if not own:
             continue

@@ -1,10 +1,12 @@
-"""Parts: decoders, multiplexers and requantizers that a calibration synthesises."""
+"""Parts: decoders, multiplexers, requantizers and windows that a calibration synthesises."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from dse.fpga.stage import slide
 from dse.fpga.synthesis import Specimen, UnitUnderTest
+from dse.fpga.workload import Window
 from dse.integer.requantize import MULTIPLIER_BITS
 
 GAP_BITS = 4
@@ -29,6 +31,53 @@ position."""
 
 REQUANTIZED = tuple((acc, bits) for acc in (12, 16, 20, 24, 28, 32) for bits in (2, 4, 8))
 """Bits of the accumulators and codes of the requantizers."""
+
+
+WINDOWS = (
+    # channels, kernel, stride, padding, rows and columns, codes per cycle, bits of a code, share
+    (8, 3, 1, 1, 16, 8, 4, 0.5),
+    (8, 3, 1, 1, 16, 4, 4, 0.5),
+    (8, 3, 1, 1, 16, 24, 4, 0.5),
+    (8, 3, 1, 1, 16, 72, 4, 1.0),
+    (16, 3, 2, 1, 32, 2, 4, 0.25),
+    (4, 3, 1, 1, 32, 12, 8, 0.5),
+    (3, 3, 1, 1, 32, 9, 8, 0.25),
+    (3, 3, 1, 1, 32, 27, 6, 1.0),
+    (6, 2, 2, 0, 12, 12, 5, 0.5),
+    (6, 2, 2, 0, 12, 6, 3, 0.5),
+    (3, 7, 2, 3, 56, 21, 8, 0.125),
+    (3, 7, 2, 3, 56, 3, 8, 0.125),
+    (32, 3, 1, 1, 8, 16, 2, 0.25),
+    (32, 3, 1, 1, 8, 96, 2, 0.25),
+    (4, 4, 1, 0, 10, 16, 4, 0.5),
+    (1, 3, 1, 0, 20, 1, 6, 1.0),
+)
+"""Windows over square images; `share` is the part of an output pixel's time in which it is read."""
+
+WINDOW_COLUMNS = ("channels", "kernel", "stride", "padding", "size", "simd", "bits", "share")
+
+
+def windows() -> list[Specimen]:
+    """Sliding windows, from one code a cycle to a whole window."""
+    return [
+        Specimen(dict(zip(WINDOW_COLUMNS, case, strict=True)), _window(case)) for case in WINDOWS
+    ]
+
+
+def square_window(kernel: int, stride: int, padding: int, size: int) -> Window:
+    """A square window over a square image."""
+    out = (size + 2 * padding - kernel) // stride + 1
+    return Window(
+        (kernel, kernel), (stride, stride), (padding, padding), (1, 1), (size, size), (out, out)
+    )
+
+
+def _window(case: tuple[int, int, int, int, int, int, int, float]) -> UnitUnderTest:
+    channels, *shape, simd, bits, share = case
+    stage = slide("window", channels, square_window(*shape), (simd, bits, 0), share)
+    inputs = {"clk": 1, "reset": 1, "in_data": stage.reads.width, "in_valid": 1, "out_ready": 1}
+    outputs = {"in_ready": 1, "out_data": stage.writes.width, "out_valid": 1}
+    return UnitUnderTest(stage.module, stage.parameters, inputs, outputs)
 
 
 def decoders() -> list[Specimen]:

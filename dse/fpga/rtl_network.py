@@ -271,7 +271,8 @@ def _sparse(name: str, matrix: Matrix, lanes: int) -> Stage:
         **matrix.widths,
         "NAME": name,
         "WEIGHT_STYLE": "auto" if weight <= SMALL_MEMORY_BITS else "block",
-        "INPUT_STYLE": memory_style(2 * columns, matrix.activation_bits),
+        "SUM_STYLE": memory_style(2 << places, matrix.acc_bits),
+        "INPUT_STYLE": memory_style(2 << (columns - 1).bit_length(), matrix.activation_bits),
     }
     reads, writes = Words(1, matrix.activation_bits), Words(1, matrix.acc_bits)
     all_files = {**files, f"{name}_order.mem": words(order.tolist(), bits)}

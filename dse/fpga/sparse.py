@@ -14,13 +14,17 @@ from dse.integer.grid import IntArray
 LANE_SIMD = (1, 2, 4)
 """Non-zeros a lane may multiply per cycle. More would need as many copies of the activations."""
 
-LANE_LUT, SHARED_LUT = 5, 8
+LANE_LUT, SHARED_LUT = 2, 12
 """LUTs of a lane beside its counters, comparator, tables and arithmetic, and of what all lanes
-share beside the write address (`rtl/lane.v`, `rtl/lanes.v`): chosen by eye on the sparse units of
-the table unit_luts (yosys 0.70, xc7), whose least absolute error is at 5, 7."""
+share beside the write address (`rtl/lane.v`, `rtl/lanes.v`): least relative error over the sparse
+units of the table unit_luts (yosys 0.70, xc7; `python -m dse.calibrate` prints the fit)."""
 
 LANE_FF, SHARED_FF = 10, 7
 """Flags of a lane and of what all lanes share, counted in `rtl/lane.v` and `rtl/lanes.v`."""
+
+VECTOR_BITS, ORDER_FF = 4, 5
+"""Bits that count the vectors which have not left and those of them that are complete, and flags of
+what brings rows into order, counted in `rtl/sparse.v`."""
 
 LARGEST_BITMAP = 64
 """Bits of a bitmap that are searched for the next non-zero at once (largest measured)."""
@@ -115,24 +119,11 @@ def decoder_cost(workload: LayerWorkload) -> tuple[int, int]:
 
 
 def copy_depth(workload: LayerWorkload) -> int:
-    """Codes in the copy of the activations that every lane reads at random.
-
-    Two pixels, addressed by a bit and the channel (`rtl/lane.v`); behind a sliding window its ring
-    and the pixel that is arriving.
-    """
-    if slides(workload):
-        return ring_codes(workload) + workload.in_channels
-    return 2 << (workload.in_channels - 1).bit_length()
+    """Codes in the copy of the activations that every lane reads at random: two vectors of its
+    columns, addressed by a bit and the column (`rtl/lane.v`)."""
+    return 2 << (workload.columns - 1).bit_length()
 
 
 def slides(workload: LayerWorkload) -> bool:
     """Whether a window of several pixels slides over the image."""
     return not workload.linear and workload.window.kernel != (1, 1)
-
-
-def ring_codes(workload: LayerWorkload) -> int:
-    """Codes a sliding window keeps: ((kh-1) dil_y w + (kw-1) dil_x + 1) C."""
-    window = workload.window
-    (kernel_y, kernel_x), (dilation_y, dilation_x) = window.kernel, window.dilation
-    pixels = (kernel_y - 1) * dilation_y * window.input_size[1] + (kernel_x - 1) * dilation_x + 1
-    return pixels * workload.in_channels

@@ -9,7 +9,7 @@ from math import ceil
 import numpy as np
 
 from dse.fpga.memory import SHALLOW, SMALL_MEMORY_BITS
-from dse.fpga.parts import decoders, requantizers
+from dse.fpga.parts import decoders, requantizers, windows
 from dse.fpga.synthesis import Row, Specimen, UnitUnderTest
 from dse.fpga.verilog import dense_files, sparse_files
 from dse.integer.grid import IntArray
@@ -250,5 +250,6 @@ TABLES: Mapping[str, Callable[[], list[Specimen]]] = {
     "unit_luts": units,
     "decoder_luts": decoders,
     "requantizer_luts": requantizers,
+    "window_luts": windows,
 }
 """Table (a CSV file in `tables/`) to the units in it."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dse.fpga.memory import SHALLOW, SMALL_MEMORY_BITS
+from dse.fpga.sliding import ring_rows, window_block
 from dse.fpga.unit import FIFO_DEPTH
 from dse.fpga.verilog import Files, joined, words
 from dse.fpga.workload import Window
@@ -69,43 +70,6 @@ def fifo(name: str, source: Words, depth: int = FIFO_DEPTH) -> Stage:
 def memory_style(depth: int, bits: int) -> str:
     """Where a memory that is written goes, as in the cost model: small ones into LUTs."""
     return "auto" if depth <= SHALLOW or depth * bits <= SMALL_MEMORY_BITS else "block"
-
-
-def window_block(channels: int, kernel: tuple[int, int], simd: int) -> tuple[int, int, int]:
-    """(channels, pixels in x, rows) of a window's word: the least one that holds `simd` codes.
-
-    A word is part of a pixel, pixels of a row of the window, or all of the window: these lie in
-    memories of their own.
-    """
-    parts = [(n, 1, 1) for n in range(1, channels + 1) if channels % n == 0]
-    pixels = [(channels, n, 1) for n in range(2, kernel[1] + 1) if kernel[1] % n == 0]
-    fitting = (block for block in (*parts, *pixels) if math.prod(block) >= simd)
-    return min(fitting, key=math.prod, default=(channels, kernel[1], kernel[0]))
-
-
-def ring_rows(window: Window, share: float, rows_at_once: int) -> int:
-    """Rows of the image that a window keeps, so that a pipeline at full pace never waits for it.
-
-    Let pixels come in and windows be read strictly periodically, as in `schedule.fifo_pixels`; a
-    window is read in the first `share` of its period. Rows from the first one of a row of windows
-    to those that have come in when it is read are held. A multiple of `rows_at_once`.
-    """
-    (rows, columns), (out_rows, out_columns) = window.input_size, window.output_size
-    lead = max(
-        (
-            min(y * window.stride[0] - window.padding[0] + window.kernel[0], rows)
-            * columns
-            / window.input_pixels
-            - y / out_rows
-            for y in range(out_rows)
-        ),
-    )
-    most = window.kernel[0] + 1
-    for y in range(out_rows):
-        read = lead + ((y + 1) * out_columns - 1 + share) / window.output_pixels
-        first = y * window.stride[0] - window.padding[0]
-        most = max(most, math.ceil(read * rows) - first)
-    return math.ceil(most / rows_at_once) * rows_at_once
 
 
 def slide(

@@ -9,7 +9,7 @@ import numpy as np
 
 from dse.fpga import arithmetic, sparse
 from dse.fpga.device import RESOURCES, Device
-from dse.fpga.foldings import Units
+from dse.fpga.foldings import Units, window_plans
 from dse.fpga.memory import (
     LUT_ROM_BITS,
     SMALL_MEMORY_BITS,
@@ -20,9 +20,9 @@ from dse.fpga.memory import (
     ceil_div,
     constant_luts,
     distinct_bits,
-    fifo_luts,
     uram,
 )
+from dse.fpga.sliding import CONTROL_LUT, TURN_LUT, Plan
 from dse.fpga.workload import LayerWorkload
 from dse.integer.requantize import MULTIPLIER_BITS
 
@@ -34,8 +34,13 @@ WEIGHT_MEMORIES = ("lut", "bram", "uram")
 FIFO_DEPTH = 32
 """Words of the FIFO behind every layer: one SRL32 holds 32 in the LUT that would hold two."""
 
-SHIFT_BITS = 7
-"""Signed shift of -8..62 in a table of per-channel shifts."""
+FIFO_LUT = 3
+"""LUTs of a FIFO in shift registers per bit of its counter, beside one per bit of its word (exact
+in 13 FIFOs of LeNet-5, depths 7, 15 and 32; yosys 0.70, xc7)."""
+
+CONVERTER = 4
+"""Bits of the counter and the flag of a width converter, and LUTs of its control
+(`rtl/widen.v`; 2 to 6 in LeNet-5)."""
 
 _LUT, _FF, _DSP, _BRAM, _URAM, _LUTRAM = range(len(RESOURCES))
 
@@ -53,7 +58,8 @@ class ArrayConstants(NamedTuple):
 
 
 class Constants(NamedTuple):
-    """What does not depend on the folding: integers of one layer, or arrays over units."""
+    """What does not depend on the folding, and the window: integers of one layer, or arrays over
+    units."""
 
     rows: Any
     columns: Any
@@ -74,12 +80,14 @@ class Constants(NamedTuple):
     output_bits: Any
     requantize_lut: Any
     requantize_dsp: Any
+    requantize_ff: Any
     parameter_bits: Any
+    scale_bits: Any
     row_ends: Any
     nonzeros: Any
-    window_lut: Any
-    ring: Any
+    copied: Any
     waits: Any
+    window: Any
 
 
 def gather(workloads: Sequence[LayerWorkload], units: Units, device: Device) -> Constants:
@@ -90,28 +98,30 @@ def gather(workloads: Sequence[LayerWorkload], units: Units, device: Device) -> 
         for workload, dense in zip(workloads, table, strict=True)
     ]
     index = units.layer + len(workloads) * units.sparse
-    return Constants(*np.array(table, dtype=np.int64).T[:, index])
+    plans = [window_plans(workload) for workload in workloads]
+    starts = np.cumsum([0, *(one.shape[1] for one in plans[:-1])])
+    window = np.concatenate(plans, axis=1).take(starts[units.layer] + units.plan, axis=1)
+    constants = np.array(table, dtype=np.int64).T.take(index, axis=1)
+    return Constants(*(*constants, Plan(*window)))
 
 
-def _constants(workload: LayerWorkload, device: Device, skips: bool) -> Constants:
-    """Constants of one layer, computing dense or skipping zeros."""
+def _constants(workload: LayerWorkload, device: Device, skips: bool) -> Sequence[int]:
+    """Constants of one layer, computing dense or skipping zeros, without its window."""
     operand = workload.sparse_operand_bits if skips else workload.operand_bits
     activation = workload.activation_bits
     slides = sparse.slides(workload)
     if skips:
-        word, ring = sparse.entry_bits(workload), sparse.copy_depth(workload)
+        word, copied = sparse.entry_bits(workload), sparse.copy_depth(workload)
         decode_lut, decode_ff = sparse.decoder_cost(workload)
-        # in a ring of rows a lane adds the window's offset to its index
-        decode_lut += (ring - 1).bit_length() * int(slides)
     else:
-        word, ring = workload.dense_bits, sparse.ring_codes(workload) if slides else 0
+        word, copied = workload.dense_bits, 0
         # the sign of q - z is a function of the stored code: one LUT tree over its bits
         signless = not workload.mid_rise and operand > word
         decode_lut, decode_ff = int(signless) * ceil_div(word, device.lut_inputs), 0
     requantizes = int(workload.multipliers > 0)
     shift_lut = arithmetic.shift_lut(workload.shifts, workload.output_bits)
     scale_bits = MULTIPLIER_BITS if workload.multipliers > 1 else 0
-    shift_bits = SHIFT_BITS if workload.shifts > 1 else 0
+    shift_bits = max(1, (workload.shifts - 1).bit_length()) if workload.multipliers > 1 else 0
     return Constants(
         rows=workload.out_channels,
         columns=workload.columns,
@@ -133,13 +143,16 @@ def _constants(workload: LayerWorkload, device: Device, skips: bool) -> Constant
         requantize_lut=requantizes * (arithmetic.requantizer_lut(workload.output_bits) + shift_lut),
         requantize_dsp=requantizes
         * arithmetic.requantizer_dsp(workload.accumulator_bits, device.dsp_ports),
-        parameter_bits=workload.accumulator_bits + scale_bits + shift_bits,  # with the bias
+        # the code, and a shift of its own; flags and the count of passes are few
+        requantize_ff=requantizes * (workload.output_bits + (workload.shifts > 1)),
+        parameter_bits=workload.accumulator_bits,
+        scale_bits=scale_bits + shift_bits,
         row_ends=int(skips and sparse.lane_format(workload)[0] == "csr"),
         nonzeros=workload.nonzeros,
-        window_lut=arithmetic.WINDOW_CONTROL_LUT if slides else 0,
-        ring=ring,
+        copied=copied,
         waits=int(not slides and not skips),
-    )
+        window=None,
+    )[:-1]
 
 
 def logic_choices(units: Units, c: Constants, device: Device) -> list[tuple[Array, Array]]:
@@ -184,34 +197,53 @@ def _shared(units: Units, c: Constants, device: Device) -> Array:
     """Resources that do not depend on the multipliers: requantizers, streams, buffers, decoders."""
     pe, simd, skips = units.pe, units.simd, units.sparse.astype(bool)
     positions = np.where(skips, 1, ceil_div(pe * c.groups, c.rows) * simd)
-    copies = np.where(skips, pe * simd, 1)
     width = positions * c.activation_bits
-    window, window_blocks = buffer(width, ceil_div(c.ring, positions), device)
-    # rows are computed in several passes over the same inputs, which are kept for them
+    # rows are computed in several passes over the same inputs, which are kept for them; lanes keep
+    # a copy per multiplier
     again = (pe < c.rows) & ~skips
-    reuse, reuse_blocks = buffer(width, again * ceil_div(c.columns, simd), device)
+    depth = np.where(skips, c.copied, again * ceil_div(c.columns, simd))
+    kept, kept_blocks = buffer(width, depth, device)
     # without a window the next inputs wait meanwhile, in a FIFO for all (`rtl_network._waiting`)
-    reuse, reuse_blocks = reuse * (1 + c.waits), reuse_blocks * (1 + c.waits)
-    needs = edges(units, c)
+    memories = np.where(skips, pe * simd, 1 + c.waits)
+    needs = edges(units, c, device)
     control = _dense_control(units, c)
     if skips.any():
         control[skips] = _lane_control(units, c)[skips]
     needs += control
     needs += _parameters(units, c, device)
-    needs[:, _LUTRAM] = copies * window + reuse
+    needs += _window(c, positions, device)
+    ends = np.where(skips, 1, pe)  # lanes share a requantizer
+    needs[:, _LUTRAM] += memories * kept
     needs[:, _LUT] += (
-        needs[:, _LUTRAM]
-        + pe * (c.requantize_lut + simd * c.decode_lut)
-        + c.window_lut
+        memories * kept
+        + ends * c.requantize_lut
+        + pe * simd * c.decode_lut
         # the first pass takes the inputs from the stream, the others what was kept
         + again * width / 2
     )
     # a word in block RAM needs no register of its own
     weight = np.where(skips, c.operand_bits, 0)
-    operands = np.where(skips, pe * simd * (weight + (window > 0) * c.activation_bits), width)
-    needs[:, _FF] += operands + pe * simd * c.decode_ff
-    needs[:, _DSP] = pe * c.requantize_dsp
-    needs[:, _BRAM] += copies * window_blocks + reuse_blocks
+    operands = np.where(skips, pe * simd * (weight + (kept > 0) * c.activation_bits), width)
+    needs[:, _FF] += operands + pe * simd * c.decode_ff + ends * c.requantize_ff
+    needs[:, _DSP] = ends * c.requantize_dsp
+    needs[:, _BRAM] += memories * kept_blocks
+    return needs
+
+
+def _window(c: Constants, positions: Array, device: Device) -> Array:
+    """A sliding window (`rtl/window.v`) and what makes words of `positions` codes of its own."""
+    plan, bits = c.window, c.activation_bits
+    width = plan.codes // np.maximum(plan.banks, 1) * bits
+    luts, blocks = buffer(width, np.asarray(plan.depth), device)
+    needs = np.zeros((len(positions), len(RESOURCES)))
+    needs[:, _LUTRAM] = plan.banks * luts
+    moved = TURN_LUT * plan.turns * plan.codes * bits + plan.addresses
+    # a wider word is written a part at a time, a narrower one shifted out: a LUT per bit that moves
+    parted = np.where(plan.wide > positions, (plan.wide - positions) * bits, 0)
+    needs[:, _LUT] = needs[:, _LUTRAM] + CONTROL_LUT * plan.control + moved + parted
+    word = np.where(blocks > 0, 0, plan.codes * bits)
+    needs[:, _FF] = plan.control + word + plan.wide * bits
+    needs[:, _BRAM] = plan.banks * blocks
     return needs
 
 
@@ -233,12 +265,29 @@ def _lane_control(units: Units, c: Constants) -> Array:
     that is counted and then registered, and the code.
     """
     pointer, row = _counter(units.words + 1), _counter(c.rows // units.pe)
-    address = _counter(c.ring)
+    address = _counter(c.copied)
     lane_lut = pointer + row + c.row_ends * ceil_div(pointer, 3) + sparse.LANE_LUT
     needs = np.zeros((len(pointer), len(RESOURCES)))
     needs[:, _LUT] = units.pe * lane_lut + address + sparse.SHARED_LUT
     needs[:, _FF] = units.pe * (pointer + row + sparse.LANE_FF)
     needs[:, _FF] += 2 * address + c.activation_bits + sparse.SHARED_FF
+    return needs
+
+
+def _in_order(units: Units, c: Constants, device: Device) -> Array:
+    """What brings the rows of lanes into order (`rtl/sparse.v`): of each lane the sums of two
+    vectors, where every row is among them, a multiplexer of the lanes, counters and flags."""
+    lanes, bits = units.pe, c.accumulator_bits
+    place = np.maximum(1, _counter(c.rows // lanes))
+    lane, row, column = _counter(lanes), _counter(c.rows), _counter(c.columns)
+    luts, blocks = buffer(bits, 2 << place, device)
+    counters = column + row + lanes * place + sparse.VECTOR_BITS
+    needs = np.zeros((len(lanes), len(RESOURCES)))
+    needs[:, _LUTRAM] = lanes * luts
+    needs[:, _LUT] = lanes * luts + constant_luts(lane + place, c.rows, device)
+    needs[:, _LUT] += ceil_div(lanes - 1, 3) * bits + 2 * counters
+    needs[:, _FF] = counters + lane + sparse.ORDER_FF + lanes * (1 + np.where(luts > 0, bits, 0))
+    needs[:, _BRAM] = lanes * blocks
     return needs
 
 
@@ -249,10 +298,11 @@ def _counter(states: Array) -> Array:
 
 
 def _parameters(units: Units, c: Constants, device: Device) -> Array:
-    """Biases, multipliers and shifts, which are constants, and the registers that hold them.
+    """Biases, multipliers and shifts, which are constants, and the registers that hold biases.
 
     One wide table serves all PEs. A lane has its own, with the ends of its rows where they are
-    stored; what it has read stays with the row through two more stages.
+    stored; what it has read stays with the row through two more stages. The multipliers and shifts
+    of channels are read as they are used, by one requantizer behind lanes.
     """
     skips = units.sparse.astype(bool)
     depth = c.rows // units.pe
@@ -267,16 +317,31 @@ def _parameters(units: Units, c: Constants, device: Device) -> Array:
     if skips.any():
         needs[skips, _FF] += (2 * kept * c.parameter_bits / width)[skips]
     needs[:, _BRAM] = tables * blocks
+    needs[:, _LUT] += constant_luts(
+        distinct_bits(np.where(skips, 1, units.pe) * c.scale_bits, np.where(skips, c.rows, depth)),
+        np.where(skips, c.rows, depth),
+        device,
+    )
     return needs
 
 
-def edges(units: Units, c: Constants) -> Array:
-    """Resources of the streams on both sides: width converters and the FIFO behind the unit."""
-    out, lanes = units.pe * c.output_bits, units.lanes * c.activation_bits
+def edges(units: Units, c: Constants, device: Device) -> Array:
+    """Resources of the streams on both sides: width converters, the FIFO behind the unit, and what
+    brings the rows of lanes into order."""
+    # rows of lanes leave one by one
+    ends = np.where(units.sparse.astype(bool), 1, units.pe)
+    out, taken = ends * c.output_bits, np.where(units.lanes > 1, units.lanes * c.activation_bits, 0)
+    counter = (FIFO_DEPTH).bit_length()
     needs = np.zeros((len(units.pe), len(RESOURCES)))
-    # width converters are shift registers, one LUT per bit (FINN)
-    needs[:, _LUT] = out + lanes + fifo_luts(out, FIFO_DEPTH)
-    needs[:, _FF] = out + lanes
+    # words are gathered in a register before, and shifted out of one behind, a LUT per bit
+    # the network's own output, which is not requantized, is not
+    shifted = np.where((ends > 1) & (c.requantize_ff > 0), out, 0)
+    needs[:, _LUT] = shifted + out + FIFO_LUT * counter + CONVERTER * (taken > 0)
+    needs[:, _FF] = shifted + taken + counter + CONVERTER * (taken > 0)
+    needs[:, _LUTRAM] = out
+    skips = units.sparse.astype(bool)
+    if skips.any():
+        needs[skips] += _in_order(units, c, device)[skips]
     return needs
 
 

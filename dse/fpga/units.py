@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import ceil
@@ -9,7 +10,7 @@ from statistics import median
 
 import numpy as np
 
-from dse.fpga import arithmetic
+from dse.fpga import arithmetic, sparse
 from dse.fpga.device import RESOURCES, load_device
 from dse.fpga.foldings import enumerate_foldings
 from dse.fpga.memory import SMALL_MEMORY_BITS
@@ -25,6 +26,10 @@ from dse.fpga.workload import LayerWorkload, Window
 
 DEVICE = "xc7z020"
 """Tables are of the 7 series."""
+
+
+MOST_LUT = 40
+"""Beyond what either constant of lanes can be: the smallest sparse unit has 80 LUTs."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +85,7 @@ def parts_of(
     if not large:
         scaled[:, RESOURCES.index("lut")] -= constant_rows(units, c)
         needs[:, RESOURCES.index("lut")] -= constant_rows(units, c)
-    whole = dict(zip(RESOURCES, (needs + memory - edges(units, c))[index], strict=True))
+    whole = dict(zip(RESOURCES, (needs + memory - edges(units, c, device))[index], strict=True))
     logic = scaled[index, RESOURCES.index("lut")]
     return UnitParts(
         logic=logic / arithmetic.UNIT_SCALE,
@@ -125,4 +130,17 @@ def _workload(row: Mapping[str, str]) -> LayerWorkload:
         shifts=0,
         storage_format="csr" if row["kind"] == "sparse" else "dense",
         packed_bits=csr if row["kind"] == "sparse" else rows * columns * weight_bits,
+    )
+
+
+def fit_lanes(rows: Sequence[Mapping[str, str]]) -> tuple[int, int]:
+    """LUTs of a lane and of what all lanes share, beside what is counted: the whole numbers with
+    the least sum of absolute relative errors over sparse units."""
+    known = np.array([int(row["lut"]) for row in rows], dtype=float)
+    lanes = np.array([int(row["pe"]) for row in rows])
+    counted = np.array([unit_parts(row).lut(arithmetic.UNIT_SCALE) for row in rows])
+    counted -= lanes * sparse.LANE_LUT + sparse.SHARED_LUT
+    choices = itertools.product(range(MOST_LUT), range(MOST_LUT))
+    return min(
+        choices, key=lambda one: np.abs((counted + lanes * one[0] + one[1]) / known - 1).sum()
     )

@@ -54,6 +54,12 @@ class Window:
         return self.output_size[0] * self.output_size[1]
 
     @property
+    def reach(self) -> Size:
+        """Pixels from the first to the last one of a kernel, dilation included."""
+        (tall, wide), (down, across) = self.kernel, self.dilation
+        return (tall - 1) * down + 1, (wide - 1) * across + 1
+
+    @property
     def overlaps(self) -> bool:
         """Whether windows share pixels; one as long as the image does not, whatever its stride."""
         axes = zip(self.output_size, self.stride, self.kernel, strict=True)

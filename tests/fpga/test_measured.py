@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from dse.fpga.arithmetic import UNIT_SCALE
-from dse.fpga.measured import TABLES_FOLDER, Row, read_rows, table_errors, write_rows
-from dse.fpga.parts import REQUANTIZED, SIZES
+from dse.fpga.measured import TABLES_FOLDER, Row, fitted, read_rows, table_errors, write_rows
+from dse.fpga.parts import REQUANTIZED, SIZES, WINDOWS
 from dse.fpga.specimens import TABLES, units
 from dse.fpga.truth import Errors
-from dse.fpga.units import fit_scale, unit_parts
 from tests.fpga.cnv import golden
 
 UNITS = read_rows(TABLES_FOLDER / "unit_luts.csv")
@@ -53,10 +51,25 @@ def test_whole_units_left_out_are_predicted() -> None:
     assert found["sparse unit ff"].worst <= 0.08
 
 
-def test_the_shipped_scale_is_the_fit_to_the_table() -> None:
-    dense = [row for row in UNITS if row["kind"] == "dense"]
-    scale = fit_scale([unit_parts(row) for row in dense], [int(row["lut"]) for row in dense])
-    assert scale == pytest.approx(UNIT_SCALE, abs=0.005)
+@pytest.mark.parametrize("name", ["unit_luts", "window_luts"])
+def test_the_shipped_constants_are_the_fits_to_the_tables(name: str) -> None:
+    constants = fitted(name, read_rows(TABLES_FOLDER / f"{name}.csv"))
+    assert constants
+    for constant, fit, shipped in constants:
+        assert fit == pytest.approx(shipped, abs=0.005), constant
+
+
+def test_other_tables_have_no_fitted_constants() -> None:
+    assert fitted("mac_luts", read_rows(TABLES_FOLDER / "mac_luts.csv")) == []
+
+
+def test_windows_left_out_are_predicted() -> None:
+    found = _found("window_luts", read_rows(TABLES_FOLDER / "window_luts.csv"))
+    assert found["window LUT"].count == len(WINDOWS)
+    assert found["window LUT"].median <= 0.08
+    assert found["window LUT"].worst <= 0.29
+    assert found["window FF"].median <= 0.05
+    assert found["window FF"].worst <= 0.25
 
 
 def test_the_table_has_the_units_that_are_synthesised() -> None:

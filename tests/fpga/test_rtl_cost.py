@@ -26,16 +26,21 @@ def test_whole_layers_are_predicted_as_the_documentation_says() -> None:
         name: errors([(node.estimated[name], node.synthesised[name]) for node in dense])
         for name in ("lut", "dsp", "bram18", "ff")
     }
-    assert found["lut"].worst <= 0.26
+    assert found["lut"].median <= 0.06
+    assert found["lut"].worst <= 0.20
     assert found["dsp"].worst == 0
     assert found["bram18"].worst == 0
-    # registers of windows, converters and counters are missing in the model, and that is said
-    assert found["ff"].worst <= 0.67
+    assert found["ff"].median <= 0.05
+    # linear layers are charged the converter to smaller words, which this network does not need
+    assert found["ff"].worst <= 0.30
+    convolutions = [node for node in dense if node.name.startswith("conv")]
+    ff = errors([(node.estimated["ff"], node.synthesised["ff"]) for node in convolutions])
+    assert ff.worst <= 0.06
     lanes = [node for node in nodes if node.group == "sparse"]
     assert len(lanes) == 5
-    assert (
-        errors([(node.estimated["lut"], node.synthesised["lut"]) for node in lanes]).worst <= 0.41
-    )
+    for name, worst in (("lut", 0.11), ("ff", 0.08), ("dsp", 0.0), ("bram18", 0.16)):
+        counts = [(node.estimated[name], node.synthesised[name]) for node in lanes]
+        assert errors(counts).worst <= worst, name
 
 
 def test_every_stage_of_a_measured_case_is_in_the_table_once() -> None:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dse.fpga import stage
+from dse.fpga import sliding, stage
 from dse.fpga.rtl_bench import Simulation, simulate, write_bench
 from dse.fpga.rtl_network import Pipeline
 from dse.fpga.stage import Stage, Words
@@ -113,7 +113,7 @@ def test_a_window_of_all_codes_takes_a_cycle_per_pixel() -> None:
 def test_words_of_a_window_are_whole_parts_of_it(
     channels: int, kernel: tuple[int, int], simd: int, block: tuple[int, int, int]
 ) -> None:
-    assert stage.window_block(channels, kernel, simd) == block
+    assert sliding.window_block(channels, kernel, simd) == block
 
 
 @pytest.mark.parametrize(
@@ -133,8 +133,8 @@ def test_rows_kept_by_a_window(
 ) -> None:
     square = (size, size), (out, out)
     window = Window((kernel, kernel), (1, 1), (padding, padding), (1, 1), *square)
-    assert stage.ring_rows(window, share, 1) == rows
-    assert stage.ring_rows(window, share, 4) == math.ceil(rows / 4) * 4
+    assert sliding.ring_rows(window, share, 1) == rows
+    assert sliding.ring_rows(window, share, 4) == math.ceil(rows / 4) * 4
 
 
 @drawn

@@ -4,7 +4,7 @@
 // taken when at most one vector before it has not left, as lanes cannot be stopped.
 module sparse #(
     parameter ROWS = 4, COLUMNS = 8, LANES = 2, DEPTH = 8, W = 4, A = 4, ACC = 16, NAME = "layer",
-    WEIGHT_STYLE = "block", INPUT_STYLE = "auto"
+    WEIGHT_STYLE = "block", INPUT_STYLE = "auto", SUM_STYLE = "auto"
 ) (
     input clk, reset,
     input [A-1:0] in_data,
@@ -74,7 +74,7 @@ module sparse #(
                 place <= 0; half <= 0;
             end
         end
-        bank #(.BITS(ACC), .DEPTH(2**(PLACE+1)), .ADDRESS(PLACE + 1)) sums (
+        bank #(.BITS(ACC), .DEPTH(2**(PLACE+1)), .ADDRESS(PLACE + 1), .STYLE(SUM_STYLE)) sums (
             .clk(clk), .write(row_valid[i]), .read(read), .write_address({half, place}),
             .read_address({side, entry[PLACE-1:0]}), .in_word(row_data[i*ACC +: ACC]),
             .word(words[i*ACC +: ACC]));

@@ -128,9 +128,12 @@ module window #(
     reg [TURN-1:0] turn_read;
     reg [BX-1:0] within_x;
     reg [BY-1:0] within_y;
-    wire [BY*BX*WORD-1:0] words, rotated;
-    wire [2*BY*BX*WORD-1:0] all_rows = {words, words};
-    wire [BY*BX*WORD-1:0] in_rows = all_rows >> turn_read * (BX * WORD);
+    wire [BY*BX*WORD-1:0] words;
+    // rotated by one place more, or two, or four, as the bits of the phase say: a LUT per two of them
+    wire [(TURN+1)*BY*BX*WORD-1:0] by_row;
+    wire [(PHASE+1)*BY*BX*WORD-1:0] by_column;
+    assign by_row[0 +: BY*BX*WORD] = words;
+    assign by_column[0 +: BY*BX*WORD] = by_row[TURN*BY*BX*WORD +: BY*BX*WORD];
     wire signed [ADDRESS-1:0] here = side + step;
     integer n;
     always @(posedge clk) if (go) begin
@@ -140,10 +143,12 @@ module window #(
         for (n = 0; n < BY; n = n + 1) within_y[n] <= y + n >= 0 && y + n < H;
     end
 
-    genvar i, j;
+    genvar i, j, s;
     generate for (j = 0; j < BY; j = j + 1) begin : rows
-        wire [2*BX*WORD-1:0] twice = {2{in_rows[j*BX*WORD +: BX*WORD]}};
-        assign rotated[j*BX*WORD +: BX*WORD] = twice >> phase_read * WORD;
+        for (s = 0; s < TURN; s = s + 1) begin : turns
+            assign by_row[(s*BY+j)*BX*WORD + BY*BX*WORD +: BX*WORD] = turn_read[s]
+                ? by_row[(s*BY+(j+(1<<s))%BY)*BX*WORD +: BX*WORD] : by_row[(s*BY+j)*BX*WORD +: BX*WORD];
+        end
         for (i = 0; i < BX; i = i + 1) begin : columns
             wire signed [ADDRESS-1:0] at = (j < turn ? following : current) + here + (i < phase ? 1 : 0);
             wire [ADDRESS-1:0] to = line + column;
@@ -151,9 +156,14 @@ module window #(
                 .clk(clk), .write(take && bank_x == i && bank_y == j), .read(go),
                 .write_address(to), .read_address(at), .in_word(in_data),
                 .word(words[(j*BX+i)*WORD +: WORD]));
+            for (s = 0; s < PHASE; s = s + 1) begin : phases
+                assign by_column[((s+1)*BY*BX+j*BX+i)*WORD +: WORD] = phase_read[s]
+                    ? by_column[(s*BY*BX+j*BX+(i+(1<<s))%BX)*WORD +: WORD]
+                    : by_column[(s*BY*BX+j*BX+i)*WORD +: WORD];
+            end
             localparam [A-1:0] OUTSIDE = ZERO;
             assign out_data[(j*BX+i)*WORD +: WORD] = within_x[i] && within_y[j]
-                ? rotated[(j*BX+i)*WORD +: WORD] : {N{OUTSIDE}};
+                ? by_column[(PHASE*BY*BX+j*BX+i)*WORD +: WORD] : {N{OUTSIDE}};
         end
     end endgenerate
 endmodule
