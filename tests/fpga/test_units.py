@@ -96,7 +96,7 @@ def test_layers_of_lenet5_are_predicted_that_no_constant_was_fitted_to() -> None
     assert worst["dense lut"] <= 0.21
     assert worst["dense ff"] <= 0.14
     assert worst["sparse ff"] <= 0.15
-    assert errors(found["sparse lut"]).median <= 0.08
+    assert errors(found["sparse lut"]).median <= 0.09
     assert worst["sparse lut"] <= 0.33  # conv3, of whose memory yosys builds a part in LUTs
 
 
