@@ -174,9 +174,9 @@ def test_a_whole_study_on_the_gpu_is_that_of_the_cpu(
 ) -> None:
     """Baseline, scan, references and trials; only where they were trained is told apart."""
     here, there = StudyFolder(study / "here"), StudyFolder(study / "there")
-    searched(study, here)
+    assert not any("training on" in line for line in searched(study, here))
     with pretended(monkeypatch):
-        searched(study, there)
+        assert searched(study, there)[0] == "training on cuda; --device-type cpu for the CPU"
     of_cpu, of_gpu = tiny.outputs(here.path), tiny.outputs(there.path)
     assert of_gpu.keys() == of_cpu.keys()
     for name, content in of_gpu.items():

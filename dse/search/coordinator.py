@@ -50,6 +50,8 @@ def optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     spec = _with_device_type(spec)  # all refused before minutes of training
+    if spec.parallel.device_type != "cpu":
+        progress.stage(f"training on {spec.parallel.device_type}; --device-type cpu for the CPU")
     sampler.try_out(spec)
     url, address = spec.parallel.journal, spec.parallel.address
     if address:
@@ -112,8 +114,8 @@ def _share(url: str, spec: StudySpec, folder: StudyFolder, progress: Progress) -
         context, advice = _prepared(spec, folder, progress)
         study = shared.open_shared(url, spec, folder)
     with workers.executor(ParallelSpec(), context, folder):
-        for _ in shared.run_shared(spec, study, advice, folder, deadline):
-            progress.trials(folder.read_trials(), advice.total)
+        for finished in shared.run_shared(spec, study, advice, folder, deadline):
+            progress.trials(finished, advice.total)
     Exports(spec.keep, folder, folder.read_trials())
     progress.stage("scoring the front on the test images")
     with journal.one_at_a_time(folder.prepare_lock):

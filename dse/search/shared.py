@@ -113,19 +113,21 @@ def _of_the_database(error: BaseException | None) -> BaseException | None:
 
 def run_shared(
     spec: StudySpec, study: optuna.Study, advice: Advice, folder: StudyFolder, deadline: float
-) -> Iterator[TrialRecord]:
-    """Evaluate trials here until all runs together have made the study's, or time is up."""
-    done: list[TrialRecord] = []
+) -> Iterator[list[TrialRecord]]:
+    """Evaluate trials here until all runs together have made the study's, or time is up.
+
+    Yields the finished trials of all runs, after each trial of this one.
+    """
+    finished = _Finished(folder)
 
     def objective(trial: optuna.Trial) -> list[float]:
         config = sampler.suggest(trial, spec.search_space)
-        results = folder.read_trials()
+        results = finished.by_number()
         screen = advice.screen(trial.number, config, results)
         guess = advice.guess(trial.number, results, ())
         origin = guess.origin if guess and guess.config == config else spec.sampler.name
         lineage = lineage_of(config, results) if spec.finetune.warm_start else ()
         record = evaluate(Task(trial.number, origin, config, screen, lineage), spec, folder)
-        done.append(record)
         for key, value in constraint_values(record, spec.constraints).items():
             trial.set_constraint(key, value)
         if record.state == "complete":
@@ -134,14 +136,13 @@ def run_shared(
             raise _Refused(record.reason)
         raise optuna.TrialPruned(record.reason)
 
-    study.sampler = _Numbered(spec, advice, folder)
+    study.sampler = _Numbered(spec, advice, finished)
     while time.monotonic() < deadline:
         with _answering(spec.parallel.journal or ""):
             if not _left(study, advice.total):
                 return
             study.optimize(objective, n_trials=1, catch=(_Refused,))
-        yield from done
-        done.clear()
+        yield finished.by_number()
 
 
 def _left(study: optuna.Study, total: int | None) -> bool:
@@ -164,16 +165,31 @@ def _without_warnings() -> Iterator[None]:
         yield
 
 
+class _Finished:
+    """The finished trials of all runs, each read once."""
+
+    def __init__(self, folder: StudyFolder) -> None:
+        self._folder = folder
+        self._read: dict[int, TrialRecord] = {}
+
+    def by_number(self) -> list[TrialRecord]:
+        """What is on disk now."""
+        for number in self._folder.finished():
+            if number not in self._read:
+                self._read[number] = self._folder.read_trial(number)
+        return [self._read[number] for number in sorted(self._read)]
+
+
 class _Numbered(BaseSampler):
     """Gives each trial the sampler, or the guess, that its number asks for."""
 
-    def __init__(self, spec: StudySpec, advice: Advice, folder: StudyFolder) -> None:
-        self._spec, self._advice, self._folder = spec, advice, folder
+    def __init__(self, spec: StudySpec, advice: Advice, finished: _Finished) -> None:
+        self._spec, self._advice, self._finished = spec, advice, finished
         self._own: BaseSampler = sampler.sampler_for(spec.sampler, spec.seed, 0)
 
     def before_trial(self, study: optuna.Study, trial: FrozenTrial) -> None:
         """Choose before anything is sampled."""
-        guess = self._advice.guess(trial.number, self._folder.read_trials(), ())
+        guess = self._advice.guess(trial.number, self._finished.by_number(), ())
         spec, widest = self._spec, self._advice.widest
         self._own = sampler.sampler_for(spec.sampler, spec.seed, trial.number, widest)
         if guess is not None:
