@@ -11,8 +11,9 @@ from dse.fpga.memory import ceil_div
 from dse.fpga.workload import LayerWorkload
 from dse.integer.grid import IntArray
 
-LANE_SIMD = (1, 2, 4)
-"""Non-zeros a lane may multiply per cycle. More would need as many copies of the activations."""
+LANE_SIMD = (1,)
+"""Non-zeros a lane multiplies per cycle. More would not be faster: a window is copied a code per
+cycle, and the lane of a single row has no more non-zeros than that has codes."""
 
 LANE_LUT, SHARED_LUT = 2, 12
 """LUTs of a lane beside its counters, comparator, tables and arithmetic, and of what all lanes

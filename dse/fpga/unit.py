@@ -293,7 +293,7 @@ def _in_order(units: Units, c: Constants, device: Device) -> Array:
 
 def _counter(states: Array) -> Array:
     """Bits of a counter of so many states."""
-    bits: Array = np.ceil(np.log2(np.maximum(states, 1))).astype(np.int64)
+    _, bits = np.frexp(np.maximum(states, 1) - 1.0)
     return bits
 
 
@@ -317,11 +317,10 @@ def _parameters(units: Units, c: Constants, device: Device) -> Array:
     if skips.any():
         needs[skips, _FF] += (2 * kept * c.parameter_bits / width)[skips]
     needs[:, _BRAM] = tables * blocks
-    needs[:, _LUT] += constant_luts(
-        distinct_bits(np.where(skips, 1, units.pe) * c.scale_bits, np.where(skips, c.rows, depth)),
-        np.where(skips, c.rows, depth),
-        device,
-    )
+    if c.scale_bits.any():
+        together = np.where(skips, 1, units.pe)
+        bits = distinct_bits(together * c.scale_bits, c.rows // together)
+        needs[:, _LUT] += constant_luts(bits, c.rows // together, device)
     return needs
 
 
