@@ -77,8 +77,7 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
     results = read_results(folder)
     if not results.trials:
         raise InputError(f"{folder.path}: no trial has finished yet")
-    spec = load_study(folder.study)
-    device = fpga.load_device(options.device or spec.device)
+    device = fpga.load_device(options.device or results.heading.device)
     record = None if options.trial is None else results.complete(options.trial)
     scored = [*results.front, *([record] if record else [])]
     split = "test" if all(one.number in results.tests for one in scored) else "validation"
@@ -86,17 +85,17 @@ def _deploy(options: argparse.Namespace, console: Console) -> int:
     if not points:
         raise InputError(f"{folder.path}: no trial is complete, so there is no front")
     if options.boards:
-        return _boards(console, folder, points[-1:] if record else points, options, spec)
+        return _boards(console, folder, points[-1:] if record else points, options, results)
     if options.device or wishes.min_fps is not None:
-        rate = wishes.min_fps or spec.target_fps
-        points = [_costed(folder, point, device, rate, spec.template) for point in points]
+        rate = wishes.min_fps or results.target_fps
+        points = [_costed(folder, point, device, rate, results.template) for point in points]
         wishes = replace(wishes, device=device.name)
     choice = named(points[:-1], points[-1], wishes) if record else choose(points, wishes)
     _say(console, choice, split, device.name)
     target = options.out or folder.path / "deploy" / str(choice.point.number)
-    deployment = _deployment(folder, results, spec, choice.point)
+    deployment = _deployment(folder, results, load_study(folder.study), choice.point)
     if options.rtl:
-        design = _design(deployment, device, spec, wishes.min_fps)
+        design = _design(deployment, device, results, wishes.min_fps)
         deployment = replace(deployment, design=design)
     return _write(console, deployment, target)
 
@@ -173,14 +172,15 @@ def _deployment(folder: StudyFolder, results: Results, spec: StudySpec, point: P
 
 
 def _design(
-    deployment: Deployment, device: fpga.Device, spec: StudySpec, fps: float | None
+    deployment: Deployment, device: fpga.Device, results: Results, fps: float | None
 ) -> fpga.CostReport:
     """The design that the Verilog follows. Raises InputError for a study of another template."""
-    if spec.template != "dataflow":
-        raise InputError(f"--rtl needs a study of template dataflow, but it is {spec.template!r}")
+    template = results.template
+    if template != "dataflow":
+        raise InputError(f"--rtl needs a study of template dataflow, but it is {template!r}")
     packed = deployment.packed
     workload = fpga.describe(deployment.network, packed.stored, packed.sizes)
-    return fpga.buildable(workload, device, fps or spec.target_fps)
+    return fpga.buildable(workload, device, fps or results.target_fps)
 
 
 def _check_accuracy(
@@ -233,7 +233,7 @@ def _boards(
     folder: StudyFolder,
     points: Sequence[Point],
     options: argparse.Namespace,
-    spec: StudySpec,
+    results: Results,
 ) -> int:
     """Print every device, and the user's own, against these points, or those of them that are
     accurate and small enough."""
@@ -242,13 +242,14 @@ def _boards(
     wanted = [p for p in points if p.accuracy >= least and p.memory_bytes <= most]
     if not wanted:
         raise InputError("no point on the front has that accuracy within that memory")
-    devices = dict.fromkeys((*fpga.device_names(), spec.device, options.device or spec.device))
+    own = results.heading.device
+    devices = dict.fromkeys((*fpga.device_names(), own, options.device or own))
     fits = board_fits(
         folder,
         [point.number for point in wanted],
         devices,
-        template=spec.template,
-        target_fps=wishes.min_fps or spec.target_fps,
+        template=results.template,
+        target_fps=wishes.min_fps or results.target_fps,
     )
     accuracies = {str(point.number): point.accuracy for point in wanted}
     console.print(board_table(fits, accuracies))

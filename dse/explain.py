@@ -17,7 +17,6 @@ from dse.report.choices import recommendations
 from dse.report.results import Results, read_results
 from dse.report.text import memory
 from dse.study.folder import StudyFolder
-from dse.study.load import load_study
 from dse.study.record import TrialRecord
 from dse.what_if import RANKINGS, Build, Effect, ranked, what_if
 
@@ -66,13 +65,12 @@ def _explain(options: argparse.Namespace, console: Console) -> None:
     folder = StudyFolder(options.dir)
     results = read_results(folder)
     record = _record(results, options.trial)
-    spec = load_study(folder.study)
     ranked((), options.by)  # a wrong name is answered before anything takes time
     if options.rows < 0:
         raise InputError(f"--rows must be at least 0, but got {options.rows}")
-    device = fpga.load_device(options.device or spec.device)
-    build = Build(device, spec.storage, spec.template, spec.target_fps)
-    network, packed = storage.read_saved(folder.trial(record.number), spec.storage)
+    device = fpga.load_device(options.device or results.heading.device)
+    build = Build(device, results.formats, results.template, results.target_fps)
+    network, packed = storage.read_saved(folder.trial(record.number), results.formats)
     cost = build.cost(fpga.describe(network, packed.stored, packed.sizes))
     effects = ranked(what_if(network, packed, build, options.layer), options.by)
     say = partial(console.print, markup=False, highlight=False, soft_wrap=True)

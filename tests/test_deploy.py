@@ -147,6 +147,16 @@ def test_boards_are_printed_and_nothing_is_written(
     assert not (searched / "deploy").exists()
 
 
+def test_boards_need_neither_the_network_nor_the_images(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A folder that somebody else sent holds packed models, and that is enough."""
+    file = study / "study.yml"
+    file.write_text(file.read_text().replace("net.py", "gone.py"))
+    assert called(capsys, study)[0] == 2
+    assert called(capsys, study, "--boards")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

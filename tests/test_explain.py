@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -89,6 +90,18 @@ def test_layers_rankings_and_devices_can_be_chosen(
     assert saved == sorted(saved)
     assert "on xc7z010" in out
     assert "more with" not in out
+
+
+def test_neither_the_network_nor_the_images_are_needed(
+    study: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(study, tmp_path / "sent")
+    file = tmp_path / "sent" / "study.yml"
+    gone = "{name: npz, path: gone.npz}\nmodel: gone.py:Net"
+    content = yaml.safe_load(file.read_text()) | yaml.safe_load(f"dataset: {gone}")
+    file.write_text(yaml.safe_dump(content))
+    there = called(capsys, study, "--layer", "conv1")
+    assert called(capsys, tmp_path / "sent", "--layer", "conv1") == there
 
 
 def test_only_what_helps_is_shown(study: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -92,9 +92,7 @@ def matrix(folder: StudyFolder, results: Results, chosen: Sequence[Recommendatio
     numbers = dict.fromkeys(item.record.number for item in chosen)
     if not numbers:
         return BoardMatrix()
-    wish = str((results.study.get("constraints") or {}).get("fps", ""))
-    target = float(wish.removeprefix(">=")) if wish.startswith(">=") else None
-    template = str(results.study.get("template", "dataflow"))
+    template, target = results.template, results.target_fps
     try:
         return BoardMatrix(board_fits(folder, numbers, template=template, target_fps=target))
     except InputError as error:  # the models may have been deleted, or written by another version

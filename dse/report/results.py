@@ -11,8 +11,10 @@ from typing import Any
 import yaml
 
 from dse.errors import InputError
+from dse.storage import formats
 from dse.study.folder import StudyFolder
 from dse.study.record import LayerSensitivity, Reference, TestScore, Timing, TrialRecord, front_of
+from dse.study.units import number
 
 STATES = ("complete", "infeasible", "skipped", "failed")
 STUDY_KEYS = ("name", "model", "device", "dataset", "dataset_used", "layer_names")
@@ -71,6 +73,24 @@ class Results:
     def baseline(self) -> Reference | None:
         """The dense float network, None before it was scored."""
         return next((item for item in self.references if item.name.startswith("dense")), None)
+
+    @property
+    def template(self) -> str:
+        """The kind of hardware the study's cost is of."""
+        return str(self.study.get("template", "dataflow"))
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The storage formats the study allows."""
+        found = self.study.get("storage")
+        return tuple(map(str, found)) if isinstance(found, list) else formats.names()
+
+    @property
+    def target_fps(self) -> float | None:
+        """The frame rate the study folds for: its wish, if it has one."""
+        constraints = self.study.get("constraints")
+        wish = str(constraints.get("fps", "")) if isinstance(constraints, Mapping) else ""
+        return number(wish.removeprefix(">=")) if wish.startswith(">=") else None
 
     def complete(self, number: int) -> TrialRecord:
         """A trial that holds a network. Raises InputError when there is none of that number."""

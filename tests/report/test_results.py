@@ -10,6 +10,7 @@ import pytest
 
 from dse.errors import InputError
 from dse.report.results import front_of, lut_share, read_results
+from dse.storage import formats
 from dse.study.folder import StudyFolder
 
 from .studies import WEIGHTS, complete_trial, random_trials, unfinished_trial, write_study
@@ -145,3 +146,26 @@ def test_damaged_scores(searched: StudyFolder, damaged: str) -> None:
     path[damaged].write_text('{"accuracy": ')
     with pytest.raises(InputError, match="cannot be read"):
         read_results(searched)
+
+
+@pytest.mark.parametrize(
+    ("constraints", "wished"),
+    [
+        ({"fits": True, "fps": ">= 1000.0"}, 1000.0),
+        ({"fps": "<= 1000.0"}, None),
+        ({"fps": ">= many"}, None),
+        ({}, None),
+        (None, None),
+        ("fast", None),
+    ],
+)
+def test_the_rate_a_study_folds_for(tmp_path: Path, constraints: object, wished: object) -> None:
+    folder = write_study(tmp_path / "study", [], constraints=constraints)
+    assert read_results(folder).target_fps == wished
+
+
+def test_what_a_study_builds_by_default_and_as_it_says(tmp_path: Path) -> None:
+    plain = read_results(write_study(tmp_path / "plain", []))
+    assert (plain.template, plain.formats) == ("dataflow", formats.names())
+    own = write_study(tmp_path / "own", [], template="engine", storage=["csr", "dense"])
+    assert (read_results(own).template, read_results(own).formats) == ("engine", ("csr", "dense"))
