@@ -72,18 +72,20 @@ class _RoundToOdd(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, log_scale: Tensor, top: float) -> Tensor:
         scale = float(log_scale.detach().exp())
         scaled = x / scale
-        odd = (scaled * 0.5).floor_().mul_(2).add_(1).clamp_(-top, top) * (x != 0)
-        ctx.save_for_backward(scaled, odd)
+        present = torch.ne(x, 0, out=torch.empty_like(x))  # as numbers: bools multiply slowly
+        odd = (scaled * 0.5).floor_().mul_(2).add_(1).clamp_(-top, top).mul_(present)
+        ctx.save_for_backward(scaled, odd, present)
         ctx.limits = (top + 1, scale)
         return odd * scale
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
         (gradient,) = gradients
-        scaled, odd = ctx.saved_tensors
+        scaled, odd, present = ctx.saved_tensors
         edge, scale = ctx.limits
-        passed = gradient * (scaled.abs() <= edge) * (odd != 0)
-        inside = passed * (scaled.abs() < edge - 1)
+        passed = torch.ops.aten.hardtanh_backward(gradient, scaled, *_around(-edge, edge))
+        passed.mul_(present)
+        inside = torch.ops.aten.hardtanh_backward(passed, scaled, 1 - edge, edge - 1)
         step = torch.dot(gradient.flatten(), odd.flatten()) - torch.dot(
             inside.flatten(), scaled.flatten()
         )

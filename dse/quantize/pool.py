@@ -57,10 +57,10 @@ class _MaxOfFour(torch.autograd.Function):
         x, wider = ctx.saved_tensors
         rows, result = torch.empty_like(wider), torch.empty_like(x)
         upper, lower = rows[..., 0::2, :], rows[..., 1::2, :]
-        torch.mul(gradient, wider[..., 0::2, :] >= wider[..., 1::2, :], out=upper)
+        torch.mul(gradient, _at_least(wider[..., 0::2, :], wider[..., 1::2, :]), out=upper)
         torch.sub(gradient, upper, out=lower)
         left, right = result[..., 0::2], result[..., 1::2]
-        torch.mul(rows, x[..., 0::2] >= x[..., 1::2], out=left)
+        torch.mul(rows, _at_least(x[..., 0::2], x[..., 1::2]), out=left)
         torch.sub(rows, left, out=right)
         return result
 
@@ -76,7 +76,8 @@ class _ConvolutionMaxOfFour(torch.autograd.Function):
         kernels = phases.phases_of(weight)
         a, b, c, d = phases.convolve(x, kernels, padding)
         upper, lower = torch.maximum(a, b), torch.maximum(c, d)
-        ctx.save_for_backward(x, kernels, upper >= lower, a >= b, c >= d)
+        masks = _at_least(upper, lower), _at_least(a, b), _at_least(c, d)
+        ctx.save_for_backward(x, kernels, *masks)
         ctx.padding = padding
         return torch.maximum(upper, lower)
 
@@ -93,6 +94,12 @@ class _ConvolutionMaxOfFour(torch.autograd.Function):
         sums = result.flatten(1, 2)
         moved = conv2d_weight(x, kernels.shape, sums, 2, ctx.padding)
         return None, phases.weight_of(moved), None
+
+
+def _at_least(a: Tensor, b: Tensor) -> Tensor:
+    """1.0 where a >= b, else 0.0: numbers, as torch takes 3 times as long to write bools (33 us
+    against 11 for 64 x 6 x 14 x 14) and 5 times as long to multiply by them."""
+    return torch.ge(a, b, out=torch.empty_like(a))
 
 
 def max_of_convolution(x: Tensor, weight: Tensor, padding: tuple[int, int]) -> Tensor:
