@@ -39,7 +39,7 @@ class PruningTrainPlugin:
         Biases stay free: a bias that starts at zero was not pruned.
         """
         self._frozen = [
-            (parameter, parameter.detach() != 0)
+            (parameter, (parameter.detach() != 0).to(parameter.dtype))  # torch is slow with bools
             for _, parameter in named_parameters
             if parameter.dim() > 1
         ]

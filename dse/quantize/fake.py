@@ -92,6 +92,18 @@ class _RoundToOdd(torch.autograd.Function):
         return passed, step * scale, None
 
 
+class _RoundToMultiples(torch.autograd.Function):
+    """unit * round(x / unit); the gradient passes as if nothing had been rounded."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, unit: float) -> Tensor:
+        return (x / unit).add_(0.5).floor_().mul_(unit)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        return gradients[0], None
+
+
 def round_to_grid(x: Tensor, log_scale: Tensor, low: int, high: int) -> Tensor:
     """`x` rounded half up to scale * integers within [low, high]; learns `log_scale` (0-d)."""
     rounded: Tensor = _RoundToGrid.apply(x, log_scale, low, high)  # type: ignore[no-untyped-call]
@@ -101,6 +113,12 @@ def round_to_grid(x: Tensor, log_scale: Tensor, low: int, high: int) -> Tensor:
 def round_to_odd(x: Tensor, log_scale: Tensor, top: int) -> Tensor:
     """`x` rounded to scale * odd integers within +-top, zeros kept; learns `log_scale` (0-d)."""
     rounded: Tensor = _RoundToOdd.apply(x, log_scale, top)  # type: ignore[no-untyped-call]
+    return rounded
+
+
+def round_to_multiples(x: Tensor, unit: float) -> Tensor:
+    """`x` rounded half up to multiples of `unit`."""
+    rounded: Tensor = _RoundToMultiples.apply(x, unit)  # type: ignore[no-untyped-call]
     return rounded
 
 
@@ -179,14 +197,8 @@ class FakeQuantized(nn.Module):
         layer, name = self._layers[call.module], call.module
         weight, bias = self._fake_weight(name, layer), layer.bias
         if bias is not None:
-            origin = self._graph.origin(call.source)
-            scale = (
-                torch.tensor(self._grids.input.scale)
-                if origin == INPUT
-                else self._activation_step(origin).detach().exp()
-            )
-            unit = scale * self.weight_steps[_key(name)].detach().exp()
-            bias = bias + ((bias / unit + 0.5).floor() * unit - bias).detach()
+            unit = self._scale_of(call.source) * self._step(self.weight_steps, name)
+            bias = round_to_multiples(bias, unit)
         if not isinstance(layer, QuanConv2d):
             return F.linear(x, weight, bias)
         if _reads_all_at_once(layer, x):  # a product of matrices: 4 times as fast as a convolution
@@ -200,6 +212,12 @@ class FakeQuantized(nn.Module):
     def _activation_step(self, name: str) -> Tensor:
         step: Tensor = self.activation_steps[_key(self._graph.grid_owner(name))]
         return step
+
+    def _scale_of(self, source: str) -> float:
+        origin = self._graph.origin(source)
+        if origin == INPUT:
+            return self._grids.input.scale
+        return self._step(self.activation_steps, self._graph.grid_owner(origin))
 
     def _fake_input(self, x: Tensor) -> Tensor:
         grid = self._grids.input
