@@ -209,10 +209,10 @@ def _layers(work: EngineWork, engine: Engine) -> tuple[tuple[LayerCost, ...], in
 
 
 def _binds(cycles: int, compute: int, external: int) -> str:
-    """What sets the cycles of a layer: decoding, where neither of the others does."""
-    if cycles == compute:
-        return "compute"
-    return "bandwidth" if cycles <= external else "memory_port"
+    """What sets the cycles of a layer: decoding, where the others together do not fill them."""
+    if cycles > compute + external:
+        return "memory_port"
+    return "compute" if compute >= external else "bandwidth"
 
 
 def _parts(work: EngineWork, cost: EngineCost, engine: Engine) -> list[PartCost]:
@@ -252,8 +252,8 @@ def _ports(
     ]
     if engine.resident:
         tiles = [t.count[engine.size].min() for t in work.tiles]
-        once = work.compute_cycles(np.array([engine.tm]), np.array([engine.tn]))[2][:, 0]
-        bits = int((work.columns[4] * np.where(once, 1, tiles)).sum())
+        steps = work.compute_cycles(np.array([engine.tm]), np.array([engine.tn]))[2][:, 0]
+        bits = int((work.columns[4] * np.where(steps == 1, 1, tiles)).sum())
         needed, there = bits / 8 * clock_hz / interval, PORT_BITS / 8 * clock_hz
         loads.append(MemoryLoad("weight_store", needed, there))
     return tuple(loads)

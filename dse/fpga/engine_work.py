@@ -127,8 +127,7 @@ class EngineWork:
         return np.array(table, dtype=np.int64).T
 
     def compute_cycles(self, tm: Array, tn: Array) -> tuple[Array, Array, Array]:
-        """(cycles, times an input is read, whether one pass holds all weights), each of shape
-        (layers, arrays).
+        """(cycles, times an input is read, steps per tile), each of shape (layers, arrays).
 
         Zhang et al. 2015: ceil(M/Tm) ceil(N/Tn) R C K^2 per layer, here per set of groups. What
         the next step needs again is not loaded again: inputs where all input channels are one step,
@@ -140,27 +139,31 @@ class EngineWork:
             ceil_div(groups, side_by_side), ceil_div(rows, tm), ceil_div(columns, tn)
         )  # fmt: skip
         cycles = sets * down * across * work
-        return cycles, np.where(across > 1, down, 1), sets * down * across == 1
+        return cycles, np.where(across > 1, down, 1), sets * down * across
 
     def layer_cycles(self, tm: Array, tn: Array, resident: bool) -> tuple[Array, Array]:
         """(cycles, bits moved) of shape (layers, tile sizes, cuts, arrays).
 
         A layer takes as long as the slowest of computing, moving its inputs, outputs and packed
-        weights, and decoding; weights that are `resident` are read from a port on the chip.
+        weights, and decoding; weights that are `resident` are read from a port on the chip. Buffers
+        are double, so of n steps all but one of the faster is hidden behind the slower: two stages
+        of a pipeline take n times the slower one and once the faster one.
         """
-        compute, again, once = self.compute_cycles(tm, tn)
+        compute, again, steps = self.compute_cycles(tm, tn)
         packed, entries, pixel, written = self.columns[4:, :, None, None, None]
         count = np.stack([tiles.count for tiles in self.tiles])[..., None]
         read = np.stack([tiles.read for tiles in self.tiles])[..., None]
-        loads = np.where(once[:, None, None, :], 1, count)
+        loads = np.where(steps[:, None, None, :] == 1, 1, count)
         weights = packed * loads
         moved = pixel * read * again[:, None, None, :] + written
         port = ceil_div(weights, PORT_BITS) if resident else 0
         moved = moved if resident else moved + weights
         rate = 8 * _bytes_per_cycle(self.device)
         decode = ceil_div(entries * loads, max(1, self.decoders))
-        slowest = np.maximum(compute[:, None, None, :], np.ceil(moved / rate))
-        return np.maximum(slowest, np.maximum(decode, port)), moved
+        computing, moving = compute[:, None, None, :], np.ceil(moved / rate)
+        first = ceil_div(np.minimum(computing, moving), count * steps[:, None, None, :])
+        slowest = np.maximum(computing, moving)
+        return np.maximum(slowest, np.maximum(decode, port)) + first, moved
 
     def least_cycles(self, tm: Array, tn: Array) -> Array:
         """Lower bound of `total_cycles`: every input, output and weight moved once."""
