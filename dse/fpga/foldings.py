@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cache, lru_cache
@@ -13,8 +14,8 @@ from dse.errors import InputError, nearest
 from dse.fpga import sparse
 from dse.fpga.arithmetic import tree_levels
 from dse.fpga.memory import Array, ceil_div
-from dse.fpga.sliding import NO_WINDOW, window_plan
-from dse.fpga.workload import LayerWorkload, Window
+from dse.fpga.sliding import NO_WINDOW, window_block, window_plan
+from dse.fpga.workload import LayerWorkload, Size, Window
 
 Folding = Mapping[str, tuple[int, int]]
 """Layer name to (PE, SIMD)."""
@@ -83,7 +84,7 @@ def _worthwhile(layer: Array, cycles: Array) -> Array:
 def _blocks(index: int, workload: LayerWorkload, given: tuple[int, int] | None) -> list[Array]:
     """Tables of the dense and, where possible, sparse units of one layer: a row per Units field."""
     rows, columns = workload.out_channels, workload.columns
-    dense = _dense(rows, columns, workload.in_channels, workload.groups)
+    dense = _dense(rows, workload.window.kernel, workload.in_channels, workload.groups)
     if given is not None:
         dense = dense[:, (dense[0] == given[0]) & (dense[1] == given[1])]
         if not dense.shape[1]:
@@ -107,21 +108,26 @@ def _block(index: int, workload: LayerWorkload, folded: Array, skips: bool) -> A
     block = np.empty((_FIELDS, folded.shape[1]), dtype=np.int64)
     block[0], block[4] = index, skips
     block[1:4], block[5:8] = folded[:3], folded[3:]
-    # lanes take a code per cycle
-    passes = workload.in_channels if skips else ceil_div(workload.in_channels, folded[4])
-    np.maximum(folded[3] * window.output_pixels, window.input_pixels * passes, out=block[8])
+    if skips:
+        computed, passes = sparse.paced(workload, folded[3]), workload.in_channels
+    else:
+        computed = folded[3] * window.output_pixels
+        passes = ceil_div(workload.in_channels, folded[4])
+    np.maximum(computed, window.input_pixels * passes, out=block[8])
     return block
 
 
 @cache
-def _dense(rows: int, columns: int, in_channels: int, groups: int) -> Array:
+def _dense(rows: int, kernel: Size, in_channels: int, groups: int) -> Array:
     """(PE, SIMD, tree levels, words, lanes, plan) of every dense folding, shape (6, n)."""
+    columns = in_channels // groups * math.prod(kernel)
     simd = [(q, tree_levels(q)) for q in sparse.divisors(columns)]
     folded: list[tuple[int, ...]] = []
     for p in sparse.divisors(rows):
         for q, levels in simd:
             # rows of as many groups as P spans are computed at once, each on its own channels
-            lanes = min(in_channels, ceil_div(p * groups, rows) * min(in_channels // groups, q))
+            own = window_block(in_channels // groups, kernel, q)[0]
+            lanes = min(in_channels, ceil_div(p * groups, rows) * own)
             folded.append((p, q, levels, rows // p * (columns // q), lanes, len(folded)))
     return np.array(folded, dtype=np.int64).T
 

@@ -27,6 +27,10 @@ VECTOR_BITS, ORDER_FF = 4, 5
 """Bits that count the vectors which have not left and those of them that are complete, and flags of
 what brings rows into order, counted in `rtl/sparse.v`."""
 
+DRAIN = 5
+"""Cycles between a lane's last address and its pixel's first row out, and between the last row out
+and the end of the next copy (`rtl/sparse.v`, as simulated)."""
+
 LARGEST_BITMAP = 64
 """Bits of a bitmap that are searched for the next non-zero at once (largest measured)."""
 
@@ -45,6 +49,22 @@ def lane_words(row_nonzeros: IntArray, simd: IntArray) -> IntArray:
     sums = np.add.reduceat(cycles[:, order], lanes, axis=1)
     busiest: IntArray = np.maximum.reduceat(sums, layouts, axis=1)
     return busiest
+
+
+def paced(workload: LayerWorkload, words: IntArray) -> IntArray:
+    """Cycles per image of lanes whose busiest takes `words` per output pixel.
+
+    A pixel's window is copied, a code per cycle, while the one before is computed and the one
+    before that leaves, a row per cycle, so what takes longest sets the pace (`rtl/sparse.v`). At
+    most two pixels have been copied and have not left, which takes each its words, its rows and
+    DRAIN.
+    """
+    rows, pixels = workload.out_channels, workload.window.output_pixels
+    slowest = np.maximum(words, max(workload.columns * workload.groups, rows))
+    found: IntArray = np.maximum(
+        slowest * pixels, ceil_div((words + rows + DRAIN) * pixels, 2)
+    )
+    return found
 
 
 def dealt_rows(row_nonzeros: IntArray, lanes: int) -> IntArray:
