@@ -5,9 +5,10 @@ from __future__ import annotations
 from dse.fpga import sparse
 from dse.fpga.design import Design, Request, counted, external_cycles
 from dse.fpga.device import Device
+from dse.fpga.latency import Pace, latency_cycles, unit_pace
 from dse.fpga.options import Options, build_options
 from dse.fpga.report import LayerCost, MemoryLoad, PartCost
-from dse.fpga.schedule import fifo_pixels, latency_cycles
+from dse.fpga.schedule import fifo_pixels
 from dse.fpga.search import choose
 from dse.fpga.streams import StreamOptions, stream_options
 from dse.fpga.workload import INPUT, LayerWorkload, NetworkWorkload, StreamWorkload
@@ -47,10 +48,11 @@ def pipeline(
     )
     slowest = max([layer.cycles for layer in layers] + [part.cycles for part in parts])
     interval = max(slowest, boundary)
-    units = options.unit[choice.rows]
-    names = [layer.name for layer in network.layers]
-    words = dict(zip(names, options.units.words[units].tolist(), strict=True))
-    lanes = dict(zip(names, options.units.lanes[units].tolist(), strict=True))
+    paces = {
+        layer.name: unit_pace(options.units, options.unit[row])
+        for layer, row in zip(network.layers, rows, strict=True)
+    }
+    paces |= {part.name: Pace(part.lanes, part.lanes) for part in parts}
     return Design(
         template=template,
         layers=layers,
@@ -61,9 +63,7 @@ def pipeline(
             for load in _ports(layer, options, row, (device.clock_hz, interval))
         ),
         interval_cycles=interval,
-        latency_cycles=latency_cycles(
-            network, words, {**lanes, **{part.name: part.lanes for part in parts}}
-        ),
+        latency_cycles=latency_cycles(network, paces),
         bytes_moved=bytes_moved,
         bandwidth_binds=boundary > slowest,
     )

@@ -58,7 +58,7 @@ class PartCost:
     """What is in a design beside its layers: pools, adds, concats, an engine's array and buffers.
 
     `lanes` channels are taken per cycle, `cycles` per image; `fifo_pixels` are the pixels kept for
-    each source of an add or concat, so that its branches arrive together.
+    each source of an add or concat, so that its branches arrive together, and behind a pool.
     """
 
     name: str

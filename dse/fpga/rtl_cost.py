@@ -10,10 +10,10 @@ from dse.fpga.design import counted
 from dse.fpga.device import Device, load_device
 from dse.fpga.estimate import estimate
 from dse.fpga.foldings import Units, enumerate_foldings
+from dse.fpga.latency import Pace, latency_cycles, unit_pace
 from dse.fpga.memory import SMALL_MEMORY_BITS
 from dse.fpga.report import CostReport
 from dse.fpga.rtl_network import UnitChoice
-from dse.fpga.schedule import latency_cycles
 from dse.fpga.sparse import divisors
 from dse.fpga.streams import stream_options
 from dse.fpga.unit import gather, logic_choices, memory_choices
@@ -25,19 +25,20 @@ def planned_cycles(
     network: NetworkWorkload, plan: Mapping[str, UnitChoice], lanes: Mapping[str, int]
 ) -> tuple[int, int]:
     """(initiation interval, latency) of the units in `plan` and pools of `lanes` channels."""
-    words: dict[str, int] = {}
-    taken: dict[str, int] = {}
+    paces: dict[str, Pace] = {}
     cycles = []
     for node in network.nodes:
         if isinstance(node, LayerWorkload):
             units, index = _unit(node, plan[node.name])
-            words[node.name] = int(units.words[index])
-            taken[node.name] = int(units.lanes[index])
+            paces[node.name] = unit_pace(units, index)
             cycles.append(int(units.cycles[index]))
         else:
-            taken[node.name] = lanes.get(node.name, 1)
-            cycles.append(node.pixels * -(-node.widest_channels // taken[node.name]))
-    return max(cycles), latency_cycles(network, words, taken)
+            wished = lanes.get(node.name, 1)
+            found = next(n for n in divisors(node.channels) if n >= wished)
+            paces[node.name] = Pace(found, found)
+            options = stream_options(node, (), 0, load_device(DEVICE))
+            cycles.append(int(options.cycles[options.lanes == found][0]))
+    return max(cycles), latency_cycles(network, paces)
 
 
 def buildable(network: NetworkWorkload, device: Device, target_fps: float | None) -> CostReport:

@@ -164,25 +164,25 @@ class _Chain:
         window = Window(
             node.kernel, node.stride, node.padding, (1, 1), (rows, columns), (out[1], out[2])
         )
-        stages, bursts = self.connect(name, grid.bits, lanes), 0
-        if window.tiles:
-            bursts = burst_pixels(window) * channels
-        else:
+        stages = self.connect(name, grid.bits, lanes)
+        waiting = burst_pixels(window) * channels // lanes
+        if not window.tiles:
             average = isinstance(node, AveragePool)
             outside = grid.zero_point if average else 0  # no code is below 0, so it never wins
-            slides = slide(name, channels, window, (lanes, grid.bits, outside), 1.0)
+            # lanes for all channels take whole windows, others their pixels one by one
+            wanted = lanes * (math.prod(node.kernel) if lanes == channels else 1)
+            slides = slide(name, channels, window, (wanted, grid.bits, outside), 1.0)
             stages.append(slides)
             window = Window(node.kernel, node.kernel, (0, 0), (1, 1), node.kernel, (1, 1))
         sums = None
         if isinstance(node, AveragePool):
             bits = self.network.bounds[node.name].bits
             sums = bits, -grid.zero_point * math.prod(node.kernel)
-        reads = Words(lanes, grid.bits)
+        reads = stages[-1].writes if stages else Words(lanes, grid.bits)
         stages.append(pool(name, channels, window, reads, sums))
         if isinstance(node, AveragePool) and node.requantizer is not None:
             stages.append(requantize(name, channels, stages[-1].writes, node.requantizer))
-        if bursts:
-            stages.append(fifo(name, stages[-1].writes, max(2, bursts // lanes)))
+        stages.append(fifo(name, stages[-1].writes, max(2, waiting)))
         self._follow(node.name, stages)
         return tuple(stages)
 

@@ -61,9 +61,7 @@ def paced(workload: LayerWorkload, words: IntArray) -> IntArray:
     """
     rows, pixels = workload.out_channels, workload.window.output_pixels
     slowest = np.maximum(words, max(workload.columns * workload.groups, rows))
-    found: IntArray = np.maximum(
-        slowest * pixels, ceil_div((words + rows + DRAIN) * pixels, 2)
-    )
+    found: IntArray = np.maximum(slowest * pixels, ceil_div((words + rows + DRAIN) * pixels, 2))
     return found
 
 

@@ -144,19 +144,19 @@ def pool(
     name: str, channels: int, window: Window, reads: Words, sums: tuple[int, int] | None = None
 ) -> Stage:
     """A pool of windows that do not overlap: the largest codes, or with `sums` sums that are
-    so many bits wide and start with this value."""
+    so many bits wide and start with this value. It reads parts of pixels, or whole windows."""
     bits, start = sums or (reads.bits, 0)
     (rows, columns), (kernel_y, kernel_x) = window.input_size, window.kernel
-    parameters = {
+    parameters = {"A": reads.bits, "OUT": bits, "SUM": int(sums is not None), "START": start}
+    if reads.count > channels:
+        parameters |= {"K": kernel_y * kernel_x, "N": channels}
+        return Stage(f"{name}_pool", "pool_window", parameters, reads, Words(channels, bits))
+    parameters |= {
         "H": rows,
         "W": columns,
         "KY": kernel_y,
         "KX": kernel_x,
         "N": reads.count,
         "GROUPS": channels // reads.count,
-        "A": reads.bits,
-        "OUT": bits,
-        "SUM": int(sums is not None),
-        "START": start,
     }
     return Stage(f"{name}_pool", "pool", parameters, reads, Words(reads.count, bits))

@@ -12,6 +12,7 @@ from dse.fpga import arithmetic
 from dse.fpga.device import RESOURCES, Device
 from dse.fpga.memory import Array, buffer, ceil_div
 from dse.fpga.pool import pool_resources
+from dse.fpga.sparse import divisors
 from dse.fpga.workload import StreamWorkload
 from dse.integer.requantize import MULTIPLIER_BITS
 
@@ -43,10 +44,10 @@ def stream_options(
     whose output is copied `copies` times for further readers.
 
     A pixel of C channels takes ceil(C / lanes) cycles, so only the least lanes of every quotient
-    are of interest.
+    are of interest; those of a pool divide its channels (`rtl_network`).
     """
     channels = stream.widest_channels
-    passes = np.arange(1, channels + 1)
+    passes = np.array(divisors(channels)) if stream.pools else np.arange(1, channels + 1)
     lanes = np.unique(ceil_div(channels, passes))[::-1]
     needs = _COSTS[stream.kind](stream, lanes, device)
     for pixels, bits, count in zip(
@@ -64,6 +65,11 @@ def stream_options(
     needs[:, _LUT] += lanes * widths
     needs[:, _FF] += lanes * widths
     cycles = stream.pixels * ceil_div(channels, lanes)
+    if stream.pools and not stream.window.tiles:
+        # a cycle per pixel of every window, unless lanes for all channels take it whole
+        area = np.where(lanes < channels, math.prod(stream.window.kernel), 1)
+        windows = stream.window.output_pixels * area * ceil_div(channels, lanes)
+        cycles = np.maximum(cycles, windows)
     options = StreamOptions(lanes, cycles, np.ceil(needs))
     for array in (options.lanes, options.cycles, options.resources):
         array.setflags(write=False)
@@ -82,10 +88,15 @@ def _average_pool(stream: StreamWorkload, lanes: Array, device: Device) -> Array
     """One adder per lane over the sums of a row of windows, one per kernel position and a ring of
     codes where windows overlap; then a requantizer per lane."""
     window, bits = stream.window, stream.accumulator_bits
-    adders, depth, width = 1, window.output_size[1] * stream.channels, lanes * bits
+    adders, depth, width = (
+        np.ones_like(lanes),
+        window.output_size[1] * stream.channels,
+        lanes * bits,
+    )
     needs = _none(lanes)
-    if window.overlaps:
-        (kernel_y, kernel_x), adders = window.kernel, math.prod(window.kernel) - 1
+    if not window.tiles:
+        (kernel_y, kernel_x), whole = window.kernel, lanes == stream.channels
+        adders = np.where(whole, math.prod(window.kernel) - 1, 1)
         depth = ((kernel_y - 1) * window.input_size[1] + kernel_x) * stream.channels
         width = lanes * stream.source_bits[0]
         needs[:, _LUT] += arithmetic.WINDOW_CONTROL_LUT

@@ -108,6 +108,11 @@ class StreamWorkload:
         return max(self.window.input_pixels, self.window.output_pixels)
 
     @property
+    def pools(self) -> bool:
+        """Whether it makes a pixel of each window of its only source."""
+        return self.kind in ("max_pool", "average_pool")
+
+    @property
     def widest_channels(self) -> int:
         """Channels of a pixel, read or written."""
         return max(self.channels, *self.source_channels)

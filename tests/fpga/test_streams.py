@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from dse.errors import InputError
 from dse.fpga import StreamWorkload, Window, describe, estimate, load_device
 from dse.fpga.arithmetic import WINDOW_CONTROL_LUT
-from dse.fpga.schedule import fifo_pixels, latency_cycles
+from dse.fpga.schedule import fifo_pixels
 from dse.fpga.streams import stream_options
 from dse.fpga.workload import StreamKind
-from dse.integer import ActivationGrid, Concat, IntegerNetwork, Upsample
-from tests.fpga.networks import Bits, add, conv, packed, residual
+from dse.integer import ActivationGrid, Concat, IntegerNetwork
+from tests.fpga.networks import Bits, conv, packed, residual
 from tests.integer.graphs import graphs
 
 DEVICE = dataclasses.replace(load_device("xc7z020"), shell=None)
@@ -99,27 +99,6 @@ def test_an_upsampling_keeps_two_rows() -> None:
     assert stream_options(node, (), 0, DEVICE).cycles[-1] == 1024
     wide = _one_lane(_stream("upsample", window=Window.pixelwise((8, 8), (1, 2))))
     assert wide[LUT] < WINDOW_CONTROL_LUT, "copies along a row need one pixel"
-
-
-def test_latency_of_a_join_by_hand() -> None:
-    bits = Bits()
-    nodes = (conv("a", "input", (1, 1, 1, 1), bits), add("sum", ("input", "a"), bits))
-    network = IntegerNetwork((1, 2, 2), ActivationGrid(4, 1.0, 0), nodes)
-    # a takes pixels at 1 2 3 4, computes 3 cycles each: 4 7 10 13, + 2 registers. The sum takes a
-    # pixel when both are there: 7 10 13 16, + 2
-    lanes = {"a": 1, "sum": 1}
-    assert latency_cycles(describe(network, packed(network)), {"a": 3}, lanes) == 18
-
-
-def test_upsampled_pixels_come_one_by_one() -> None:
-    nodes = (
-        Upsample("up", "input", (1, 2)),
-        conv("a", "up", (1, 1, 1, 1), Bits()),
-    )
-    network = IntegerNetwork((1, 1, 2), ActivationGrid(4, 1.0, 0), nodes)
-    # input at 1 2; copies ready at 1 1 2 2, written at 2 3 4 5; a takes them at 3 4 5 6, + 1, + 2
-    lanes = {"up": 1, "a": 1}
-    assert latency_cycles(describe(network, packed(network)), {"a": 1}, lanes) == 9
 
 
 def test_a_concat_reads_its_sources() -> None:
