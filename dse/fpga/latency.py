@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dse.fpga.foldings import Units, window_block
+from dse.fpga.foldings import Units
 from dse.fpga.memory import ceil_div
 from dse.fpga.schedule import PIPELINE_CYCLES, burst_pixels, last_inputs
+from dse.fpga.sliding import window_block
 from dse.fpga.sparse import DRAIN
 from dse.fpga.unit import FIFO_DEPTH
 from dse.fpga.workload import INPUT, LayerWorkload, NetworkWorkload, StreamWorkload, Window
