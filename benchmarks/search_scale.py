@@ -1,6 +1,6 @@
 """What a search costs beside its trials as trials, layers and workers grow.
 
-    python benchmarks/search_scale.py              # some minutes of one core
+    python benchmarks/search_scale.py              # about half an hour of one core
     python benchmarks/search_scale.py --quick      # two minutes: 1,000 trials, 64 workers
 
 Trials are simulated: their results come from a formula. First the coordinator's own costs, in CPU
@@ -168,9 +168,9 @@ def main() -> None:
         costs.add_column(column, justify="right")
     costs.add_column("open it, s", justify="right")
     coordinator_costs(5, [100, 1000] if quick else [100, 1000, 3000, 10_000], costs)
-    coordinator_costs(100, [100] if quick else [100, 1000], costs)
-    for trials in [1000] if quick else [3000, 10_000]:
-        asks_in_memory(100, trials, costs)
+    coordinator_costs(100, [100] if quick else [100, 1000, 3000], costs)
+    if not quick:
+        asks_in_memory(100, 10_000, costs)
     waiting = Table(title=f"Workers kept busy, lag {AHEAD} times their number unless said")
     for column in ("workers", "lag", "pending at most", "busy", "CPU ms/trial"):
         waiting.add_column(column, justify="right")
