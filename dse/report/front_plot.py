@@ -59,7 +59,7 @@ def front_plot(results: Results) -> Figure:
     )  # fmt: skip
     figure.draw_without_rendering()  # settles the layout, so that distances are final
     _number_front(figure, axes, results.front)
-    _name_references(axes, results.references, figure.dpi)
+    name_references(axes, results.references, figure.dpi)
     return figure
 
 
@@ -188,13 +188,15 @@ def _references(axes: Axes, references: Sequence[Reference]) -> None:
         )  # fmt: skip
 
 
-def _name_references(axes: Axes, references: Sequence[Reference], dpi: float) -> None:
-    """Names of the stars, where they cover nothing."""
+def name_references(
+    axes: Axes, references: Sequence[Reference], dpi: float, size: float = 9
+) -> None:
+    """Names of the stars in letters of `size` points, where they cover nothing that is drawn."""
     taken = drawn_places(axes)
     for reference in references:
         point = (reference.memory_bytes, reference.accuracy)
         name = axes.annotate(
-            reference.name, point, (0, 0), textcoords="offset points", fontsize=9, color=INK,
+            reference.name, point, (0, 0), textcoords="offset points", fontsize=size, color=INK,
             path_effects=[HALO], zorder=6,
         )  # fmt: skip
         at = axes.transData.transform(point)

@@ -14,7 +14,7 @@ from dse.config import MAX_BITS
 from dse.report import text
 from dse.report.axes import accuracy_axis, memory_axis
 from dse.report.figures import NO_METADATA
-from dse.report.front_plot import BLUE, GREY, INK, VERMILLION
+from dse.report.front_plot import BLUE, GREY, INK, VERMILLION, name_references
 from dse.report.history import history
 from dse.report.page_data import bytes_by_part
 from dse.report.results import Results
@@ -37,6 +37,8 @@ PARTS = {
     "requantization": ("#009E73", "...."), "header": (GREY, ""),
 }  # fmt: skip
 """Colour and hatch of each part, the same whichever others there are."""
+NAMES = 6
+"""Points of the letters beside a point."""
 MOST_ROWS = 24
 """Front points in a figure of rows; a longer front is thinned evenly."""
 
@@ -85,15 +87,16 @@ def front(results: Results) -> Figure | None:
     memory_axis(axes, [size for size, _ in points])
     ticks, names = axes.get_xticks(), [label.get_text() for label in axes.get_xticklabels()]
     axes.set_xticks(ticks[::2], labels=names[::2])  # all of them touch in a narrow figure
-    accuracy_axis(axes, [accuracy for _, accuracy in points])
+    scored = [record for record in on_front if record.number in results.tests]
+    tests = [results.tests[record.number] for record in scored]
+    bounds = [bound for test in tests for bound in (test.low, test.high)]
+    accuracy_axis(axes, [accuracy for _, accuracy in points] + bounds)
     others = [_xy(record) for record in shown if record not in on_front]
     axes.plot(*_columns(others), "s", ms=2.6, mfc="none", mec=GREY, mew=0.6, label="dominated")
     axes.plot(
         *_columns([_xy(record) for record in on_front]), "o-", drawstyle="steps-post", ms=3.4,
         color=BLUE, label="front, validation",
     )  # fmt: skip
-    scored = [record for record in on_front if record.number in results.tests]
-    tests = [results.tests[record.number] for record in scored]
     if scored:
         axes.errorbar(
             [1.04 * record.metrics["memory_bytes"] for record in scored],
@@ -107,12 +110,10 @@ def front(results: Results) -> Figure | None:
         )  # fmt: skip
     for item in results.references:
         axes.plot(item.memory_bytes, item.accuracy, "*", ms=7, color=INK, mec="white", mew=0.4)
-        axes.annotate(
-            item.name, (item.memory_bytes, item.accuracy), (4, 4), ha="right", fontsize=6,
-            textcoords="offset points",
-        )  # fmt: skip
     axes.legend(loc="lower right", frameon=False)
     axes.set(xlabel="memory of the packed model", ylabel="accuracy")
+    figure.draw_without_rendering()  # settles the layout, so that distances are final
+    name_references(axes, results.references, figure.dpi, NAMES)
     return figure
 
 
@@ -164,7 +165,7 @@ def bytes_by_parts(results: Results) -> Figure | None:
     axes.invert_yaxis()
     axes.set_yticks(range(len(records)), labels=[_row_label(r) for r in records], fontsize=6)
     axes.set_xlabel("KiB")
-    axes.legend(frameon=False, ncols=3, loc="lower left", bbox_to_anchor=(-0.1, 1.0))
+    figure.legend(frameon=False, ncols=3, loc="outside upper center")
     return figure
 
 

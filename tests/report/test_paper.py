@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import matplotlib
 import pytest
+from matplotlib.legend import Legend
 
 from dse.report import paper
 from dse.report.__main__ import main
@@ -56,6 +58,35 @@ def test_names_of_the_parts_are_in_the_legend(searched: StudyFolder) -> None:
     figure = paper.bytes_by_parts(read_results(searched))
     assert figure is not None
     assert {"weights", "biases", "requantization", "header"} <= set(words(figure))
+
+
+@pytest.mark.parametrize("name", paper.FIGURES)
+def test_no_name_is_cut_off(searched: StudyFolder, name: str) -> None:
+    """Names in legends and beside points; the longest are the parts of a compressed model."""
+    results = read_results(searched)
+    parts = {"weight values": 8, "indices": 8, "coded weights": 8, "biases": 8}
+    parts |= {"requantization": 8, "header": 8}
+    front = tuple(dataclasses.replace(record, memory_bits=parts) for record in results.front)
+    with matplotlib.rc_context(paper.STYLE):
+        figure = paper.FIGURES[name](dataclasses.replace(results, front=front))
+        assert figure is not None
+        figure.draw_without_rendering()
+        legends = figure.findobj(Legend)
+        names = [name for legend in legends for name in legend.get_texts()]
+        for name in [*names, *(note for axes in figure.axes for note in axes.texts)]:
+            box = name.get_window_extent()
+            assert 0 <= box.x0 <= box.x1 <= figure.bbox.x1, name.get_text()
+            assert 0 <= box.y0 <= box.y1 <= figure.bbox.y1, name.get_text()
+
+
+def test_every_interval_of_the_front_is_inside_the_axes(searched: StudyFolder) -> None:
+    results = read_results(searched)
+    figure = paper.front(results)
+    assert figure is not None
+    low, high = figure.axes[0].get_ylim()
+    assert results.tests
+    for score in results.tests.values():
+        assert low <= score.low <= score.high <= high
 
 
 def test_a_long_front_is_thinned_and_keeps_its_ends() -> None:
