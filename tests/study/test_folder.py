@@ -7,30 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from dse.config import LayerConfig
 from dse.errors import InputError
 from dse.study.folder import StudyFolder, write_atomically
 from dse.study.record import (
-    LayerRecord,
     LayerSensitivity,
     Reference,
     TestScore,
     Timing,
-    TrialRecord,
 )
-
-CONFIG = {"conv": LayerConfig(0.1 + 0.2, 3, 4)}
-RECORD = TrialRecord(
-    7,
-    "complete",
-    "",
-    "tpe",
-    CONFIG,
-    {"accuracy": 0.1, "memory_bytes": 12},
-    {"conv": LayerRecord(0.7, "csr", 90, {"csr": 90, "dense": 120})},
-    {"weights": 90},
-    {"lut": 3},
-)
+from tests.study.test_record import RECORD
 
 
 @pytest.fixture
