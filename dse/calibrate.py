@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from dse.errors import InputError
@@ -68,8 +69,16 @@ def _measure(folder: Path, names: Iterable[str], console: Console) -> None:
     constants = Table("constant", "fit to these tables", "shipped", title="fitted constants")
     for name in names:
         specimens = TABLES[name]()
-        with console.status(f"{name}: {len(specimens)} units, yosys {version}"):
-            rows = measured.measure(specimens, program)
+        label = f"{name}, yosys {version}"
+        rows = list(
+            track(
+                measured.measure(specimens, program),
+                label,
+                len(specimens),
+                console=console,
+                transient=True,
+            )
+        )
         measured.write_rows(folder / f"{name}.csv", rows, f"yosys {version}")
         console.print(f"{folder / name}.csv: {len(rows)} units")
         for what, found in measured.table_errors(name, rows):
@@ -89,6 +98,11 @@ def _fit(options: argparse.Namespace, console: Console) -> None:
     shell = fit_shell(known, source)
     if len(known) > 1:
         _print_left_out(console, known, leave_one_out(known))
+    else:
+        console.print("one network was reported: there is no other one to predict it from")
+    for name in QUANTITIES:
+        if getattr(shell, name) == 0 and any(name in build.reported for build in known):
+            console.print(f"{name}: the layers alone are estimated at what was reported, or more")
     target = options.out or Path("shell.yml")
     try:
         write_shell(shell, target)
@@ -96,9 +110,8 @@ def _fit(options: argparse.Namespace, console: Console) -> None:
         raise InputError(f"{target}: cannot be written ({error.strerror})") from error
     counts = ", ".join(f"{getattr(shell, name)} {name}" for name in QUANTITIES)
     console.print(f"shell: {counts}")
-    console.print(
-        f"wrote {target}; a device file uses it as  shell: {{value: {target.name}, source: ...}}"
-    )
+    console.print(f"wrote {target}; a device file uses it as", soft_wrap=True)
+    console.print(f"  shell: {{value: {target.name}, source: ...}}", soft_wrap=True)
 
 
 def _print_left_out(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,13 +27,11 @@ KINDS = ("dense", "sparse")
 Row = Mapping[str, str]
 
 
-def measure(specimens: Sequence[Specimen], program: str) -> list[dict[str, str]]:
-    """Synthesise `specimens`; one row each: what it is, then its counts."""
+def measure(specimens: Sequence[Specimen], program: str) -> Iterator[dict[str, str]]:
+    """Synthesise `specimens`; a row each, as soon as it is known: what it is, then its counts."""
     counts = synthesise([specimen.unit for specimen in specimens], program)
-    return [
-        {key: str(value) for key, value in {**specimen.row, **asdict(found)}.items()}
-        for specimen, found in zip(specimens, counts, strict=True)
-    ]
+    for specimen, found in zip(specimens, counts, strict=True):
+        yield {key: str(value) for key, value in {**specimen.row, **asdict(found)}.items()}
 
 
 def write_rows(path: Path, rows: Sequence[Row], tool: str) -> None:
