@@ -14,6 +14,7 @@ from dse.fpga.latency import Pace, latency_cycles, unit_pace
 from dse.fpga.memory import SMALL_MEMORY_BITS
 from dse.fpga.report import CostReport
 from dse.fpga.rtl_network import UnitChoice
+from dse.fpga.schedule import burst_pixels
 from dse.fpga.sparse import divisors
 from dse.fpga.streams import stream_options
 from dse.fpga.unit import gather, logic_choices, memory_choices
@@ -70,8 +71,8 @@ def planned_layer(layer: LayerWorkload, choice: UnitChoice) -> Mapping[str, int]
 
 
 def planned_pool(pool: StreamWorkload, lanes: int) -> Mapping[str, int]:
-    """Resources of a pool that takes `lanes` channels per cycle."""
-    options = stream_options(pool, (), 0, load_device(DEVICE))
+    """Resources of a pool that takes `lanes` channels per cycle, and of the FIFO behind it."""
+    options = stream_options(pool, (burst_pixels(pool.window),), 0, load_device(DEVICE))
     index = int(np.flatnonzero(options.lanes <= lanes)[0])
     return counted(options.resources[index])
 

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from dse.fpga.memory import ceil_div
+import numpy as np
+
+from dse.fpga.device import RESOURCES, Device
+from dse.fpga.memory import Array, buffer, ceil_div
 from dse.fpga.workload import Size, Window
 
 CONTROL_LUT, TURN_LUT = 1.82, 0.48
 """LUTs of a window per register of its counters and flags, and per bit of its word and bit of the
 phases that rotate it; fitted to the table window_luts (yosys 0.70, xc7)."""
+
+_LUT, _FF, _BRAM, _LUTRAM = (RESOURCES.index(name) for name in ("lut", "ff", "bram18", "lutram"))
 
 
 class Plan(NamedTuple):
@@ -102,3 +107,20 @@ def window_plan(window: Window, channels: int, simd: int, share: float) -> Plan:
     codes, banks = together * pixels * lines, pixels * lines
     wide = 0 if codes == simd else math.lcm(codes, simd)
     return Plan(codes, banks, depth, control, phase + turn, banks * address, wide)
+
+
+def window_needs(plan: Plan, bits: Any, positions: Array, device: Device) -> Array:
+    """Resources, shape (n, RESOURCES), of windows over codes of `bits` (`rtl/window.v`), and of
+    what makes words of `positions` codes of theirs. The fields of `plan` are arrays of n."""
+    width = plan.codes // np.maximum(plan.banks, 1) * bits
+    luts, blocks = buffer(width, np.asarray(plan.depth), device)
+    needs = np.zeros((len(positions), len(RESOURCES)))
+    needs[:, _LUTRAM] = plan.banks * luts
+    moved = TURN_LUT * plan.turns * plan.codes * bits + plan.addresses
+    # a wider word is written a part at a time, a narrower one shifted out: a LUT per bit that moves
+    parted = np.where(plan.wide > positions, (plan.wide - positions) * bits, 0)
+    needs[:, _LUT] = needs[:, _LUTRAM] + CONTROL_LUT * plan.control + moved + parted
+    word = np.where(blocks > 0, 0, plan.codes * bits)
+    needs[:, _FF] = plan.control + word + plan.wide * bits
+    needs[:, _BRAM] = plan.banks * blocks
+    return needs

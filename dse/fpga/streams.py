@@ -13,8 +13,13 @@ from dse.fpga.device import RESOURCES, Device
 from dse.fpga.memory import Array, buffer, ceil_div
 from dse.fpga.pool import pool_resources
 from dse.fpga.sparse import divisors
+from dse.fpga.unit import CONVERTER, FIFO_DEPTH, FIFO_LUT
 from dse.fpga.workload import StreamWorkload
 from dse.integer.requantize import MULTIPLIER_BITS
+
+QUEUE_LUT = 4.3
+"""LUTs of a FIFO in a memory per bit of its count, memory aside: 26 where 48 words are kept, at
+widths of 1, 4 and 6 bits (yosys 0.70, xc7, `tests/fpga/golden/lenet5_stages.csv`)."""
 
 _LUT, _FF, _DSP, _BRAM, _, _LUTRAM = range(len(RESOURCES))
 
@@ -54,16 +59,12 @@ def stream_options(
         fifo_pixels, stream.source_bits, stream.source_channels, strict=False
     ):
         # a pixel is kept whole, as many words of all lanes as it has channels for
-        words = pixels * ceil_div(count, lanes)
-        luts, blocks = buffer(lanes * bits, words, device)
-        # read and write counter, two LUTs per bit with the comparison for full and empty
-        needs[:, _LUT] += luts + 2 * np.ceil(np.log2(words + 1))
-        needs[:, _LUTRAM] += luts
-        needs[:, _BRAM] += blocks
-    # width converters on both sides are shift registers, one LUT and FF per bit (FINN)
-    widths = sum(stream.source_bits) + (1 + copies) * stream.bits
-    needs[:, _LUT] += lanes * widths
-    needs[:, _FF] += lanes * widths
+        needs += _fifo(lanes * bits, pixels * ceil_div(count, lanes), device)
+    # words are gathered in a register before; copies, and what a pool has itself, are registered
+    wide, copied = lanes > 1, copies + (0 if stream.pools else 1)
+    needs[:, _LUT] += CONVERTER * len(stream.sources) * wide + lanes * copied * stream.bits
+    needs[:, _FF] += (CONVERTER * len(stream.sources) + lanes * sum(stream.source_bits)) * wide
+    needs[:, _FF] += lanes * copied * stream.bits
     cycles = stream.pixels * ceil_div(channels, lanes)
     if stream.pools and not stream.window.tiles:
         # a cycle per pixel of every window, unless lanes for all channels take it whole
@@ -80,33 +81,25 @@ def _none(lanes: Array) -> Array:
     return np.zeros((len(lanes), len(RESOURCES)))
 
 
-def _max_pool(stream: StreamWorkload, lanes: Array, device: Device) -> Array:
-    return pool_resources(stream, lanes, device)
+def _fifo(width: Array, words: Array, device: Device) -> Array:
+    """First in, first out: in shift registers (`rtl/fifo.v`), or in a memory where there are more
+    words than a LUT holds (`rtl/queue.v`): two addresses, a count and the word that was read."""
+    counter = np.frexp(words)[1]  # words + 1 states
+    luts, blocks = buffer(width, words, device)
+    short = words <= FIFO_DEPTH
+    needs = _none(width)
+    needs[:, _LUTRAM] = np.where(short, width, luts)
+    needs[:, _LUT] = needs[:, _LUTRAM] + np.where(short, FIFO_LUT, QUEUE_LUT) * counter
+    needs[:, _FF] = np.where(short, counter, 3 * counter + 1 + np.where(blocks > 0, 0, width))
+    needs[:, _BRAM] = np.where(short, 0, blocks)
+    return needs
 
 
 def _average_pool(stream: StreamWorkload, lanes: Array, device: Device) -> Array:
-    """One adder per lane over the sums of a row of windows, one per kernel position and a ring of
-    codes where windows overlap; then a requantizer per lane."""
-    window, bits = stream.window, stream.accumulator_bits
-    adders, depth, width = (
-        np.ones_like(lanes),
-        window.output_size[1] * stream.channels,
-        lanes * bits,
-    )
-    needs = _none(lanes)
-    if not window.tiles:
-        (kernel_y, kernel_x), whole = window.kernel, lanes == stream.channels
-        adders = np.where(whole, math.prod(window.kernel) - 1, 1)
-        depth = ((kernel_y - 1) * window.input_size[1] + kernel_x) * stream.channels
-        width = lanes * stream.source_bits[0]
-        needs[:, _LUT] += arithmetic.WINDOW_CONTROL_LUT
-    luts, blocks = buffer(width, ceil_div(depth, lanes), device)
-    needs[:, _LUT] += luts + lanes * adders * bits
-    needs[:, _FF] += lanes * bits
-    needs[:, _LUTRAM] += luts
-    needs[:, _BRAM] += blocks
+    """A pool, and a requantizer per lane."""
+    needs = pool_resources(stream, lanes, device)
     if stream.requantizes:
-        needs += _requantizers(lanes, (bits, stream.bits), device)
+        needs += _requantizers(lanes, (stream.accumulator_bits, stream.bits), device)
     return needs
 
 
@@ -158,7 +151,7 @@ def _requantizers(lanes: Array, bits: tuple[int, int], device: Device) -> Array:
 
 
 _COSTS = {
-    "max_pool": _max_pool,
+    "max_pool": pool_resources,
     "average_pool": _average_pool,
     "add": _add,
     "concat": _concat,

@@ -22,7 +22,7 @@ from dse.fpga.memory import (
     distinct_bits,
     uram,
 )
-from dse.fpga.sliding import CONTROL_LUT, TURN_LUT, Plan
+from dse.fpga.sliding import Plan, window_needs
 from dse.fpga.workload import LayerWorkload
 from dse.integer.requantize import MULTIPLIER_BITS
 
@@ -211,7 +211,7 @@ def _shared(units: Units, c: Constants, device: Device) -> Array:
         control[skips] = _lane_control(units, c)[skips]
     needs += control
     needs += _parameters(units, c, device)
-    needs += _window(c, positions, device)
+    needs += window_needs(c.window, c.activation_bits, positions, device)
     ends = np.where(skips, 1, pe)  # lanes share a requantizer
     needs[:, _LUTRAM] += memories * kept
     needs[:, _LUT] += (
@@ -227,23 +227,6 @@ def _shared(units: Units, c: Constants, device: Device) -> Array:
     needs[:, _FF] += operands + pe * simd * c.decode_ff + ends * c.requantize_ff
     needs[:, _DSP] = ends * c.requantize_dsp
     needs[:, _BRAM] += memories * kept_blocks
-    return needs
-
-
-def _window(c: Constants, positions: Array, device: Device) -> Array:
-    """A sliding window (`rtl/window.v`) and what makes words of `positions` codes of its own."""
-    plan, bits = c.window, c.activation_bits
-    width = plan.codes // np.maximum(plan.banks, 1) * bits
-    luts, blocks = buffer(width, np.asarray(plan.depth), device)
-    needs = np.zeros((len(positions), len(RESOURCES)))
-    needs[:, _LUTRAM] = plan.banks * luts
-    moved = TURN_LUT * plan.turns * plan.codes * bits + plan.addresses
-    # a wider word is written a part at a time, a narrower one shifted out: a LUT per bit that moves
-    parted = np.where(plan.wide > positions, (plan.wide - positions) * bits, 0)
-    needs[:, _LUT] = needs[:, _LUTRAM] + CONTROL_LUT * plan.control + moved + parted
-    word = np.where(blocks > 0, 0, plan.codes * bits)
-    needs[:, _FF] = plan.control + word + plan.wide * bits
-    needs[:, _BRAM] = plan.banks * blocks
     return needs
 
 

@@ -94,7 +94,11 @@ class Node:
 
 
 def measured_nodes(own: Iterable[Case]) -> list[Node]:
-    """The nodes of which every stage was synthesised."""
+    """The nodes of which every stage was synthesised.
+
+    A converter to smaller words counts with the node before, as in the model, where the reader of
+    wide words is not known.
+    """
     table = golden("lenet5_stages")
     stages = {tuple(row[name] for name in STAGE_COLUMNS[:5]): row for row in table}
     units = {
@@ -103,18 +107,29 @@ def measured_nodes(own: Iterable[Case]) -> list[Node]:
     }
     found = []
     for case in own:
-        for name, parts in case.pipeline.nodes:
+        for name, parts in _with_converters(case.pipeline):
             rows = [
                 units.get((*case.heading, name))
                 if part.module == "matvec"
-                else stages.get((*case.heading, name, part.name))
-                for part in parts
+                else stages.get((*case.heading, owner, part.name))
+                for owner, part in parts
             ]
             known = [row for row in rows if row is not None]
             if len(known) == len(rows):
                 sums = {key: sum(int(row.get(key) or 0) for row in known) for key in QUANTITIES}
                 found.append(Node(case.heading, name, *_planned(case, name), sums))
     return found
+
+
+def _with_converters(pipeline: Pipeline) -> list[tuple[str, list[tuple[str, Stage]]]]:
+    """Nodes with (node, stage) of each of their stages, converters to smaller words moved."""
+    nodes: list[tuple[str, list[tuple[str, Stage]]]] = []
+    for name, stages in pipeline.nodes:
+        kept = [(name, stage) for stage in stages]
+        while nodes and kept and kept[0][1].module == "narrow":
+            nodes[-1][1].append(kept.pop(0))
+        nodes.append((name, kept))
+    return nodes
 
 
 def _planned(case: Case, name: str) -> tuple[str, Mapping[str, int]]:

@@ -41,6 +41,11 @@ def test_whole_layers_are_predicted_as_the_documentation_says() -> None:
     for name, worst in (("lut", 0.11), ("ff", 0.08), ("dsp", 0.0), ("bram18", 0.16)):
         counts = [(node.estimated[name], node.synthesised[name]) for node in lanes]
         assert errors(counts).worst <= worst, name
+    pools = [node for node in nodes if node.group == "pool"]
+    assert len(pools) == 8
+    for name, worst in (("lut", 0.12), ("ff", 0.08)):
+        counts = [(node.estimated[name], node.synthesised[name]) for node in pools]
+        assert errors(counts).worst <= worst, name
 
 
 def test_every_stage_of_a_measured_case_is_in_the_table_once() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from hypothesis import given, settings
 from dse.errors import InputError
 from dse.fpga import StreamWorkload, Window, describe, estimate, load_device
 from dse.fpga.arithmetic import WINDOW_CONTROL_LUT
+from dse.fpga.pool import CONTROL_LUT
 from dse.fpga.schedule import fifo_pixels
-from dse.fpga.streams import stream_options
+from dse.fpga.streams import QUEUE_LUT, stream_options
+from dse.fpga.unit import CONVERTER, FIFO_LUT
 from dse.fpga.workload import StreamKind
 from dse.integer import ActivationGrid, Concat, IntegerNetwork
 from tests.fpga.networks import Bits, conv, packed, residual
@@ -51,15 +54,17 @@ def test_lanes_are_the_least_of_every_quotient() -> None:
 def test_an_add_by_hand() -> None:
     node = _stream("add", 2, accumulator_bits=22, rescaled=2)
     needs = _one_lane(node)
-    # a DSP per source (4 x 16 bits); one 22-bit adder, the requantizer's shift and clamp, and width
-    # converters of 4 + 4 bits in and 4 out
+    # a DSP per source (4 x 16 bits); one 22-bit adder, the requantizer's shift and clamp, and a
+    # register of 4 bits behind
     assert needs[DSP] == 2
-    assert needs[LUT] == 22 + REQUANTIZER + 12
-    assert needs[FF] == 22 + 12
-    # FIFOs: 27 pixels of 4 channels of 4 bits are 108 words, in LUTs: 2 x 2 RAM64M of 4 LUTs and
-    # counters of 7 bits twice; 1 pixel is 4 words: a RAM32M, and counters of 3 bits twice
+    assert needs[LUT] == 22 + REQUANTIZER + 4
+    assert needs[FF] == 22 + 4
+    # FIFOs: 27 pixels of 4 channels of 4 bits are 108 words, in LUTs: 2 x 2 RAM64M of 4 LUTs, three
+    # counters of 7 bits, a flag, the word read; 1 pixel is 4 words: a shift register per bit and a
+    # counter of 3 bits
     waits = _one_lane(node, (27, 1))
-    assert waits[LUT] - needs[LUT] == 16 + 14 + 4 + 6
+    assert waits[LUT] - needs[LUT] == math.ceil(16 + 7 * QUEUE_LUT + 4 + 3 * FIFO_LUT)
+    assert waits[FF] - needs[FF] == 3 * 7 + 1 + 4 + 3
     assert waits[LUTRAM] == 20
 
 
@@ -71,19 +76,21 @@ def test_a_deep_fifo_takes_block_ram() -> None:
 
 def test_a_concat_is_a_multiplexer_unless_it_rescales() -> None:
     node = _stream("concat", 3, channels=12)
-    # three sources of 4 bits are one LUT per bit; width converters of 12 bits in and 4 out
-    assert _one_lane(node)[LUT] == 4 + 16
+    # three sources of 4 bits are one LUT per bit; a register of 4 bits behind
+    assert _one_lane(node)[LUT] == 4 + 4
     assert _one_lane(node)[DSP] == 0
     rescaled = _one_lane(dataclasses.replace(node, rescaled=1))
-    assert (rescaled[LUT], rescaled[DSP]) == (20 + REQUANTIZER, 1)
+    assert (rescaled[LUT], rescaled[DSP]) == (8 + REQUANTIZER, 1)
 
 
 def test_a_global_average_keeps_a_sum_per_channel() -> None:
     window = Window((8, 8), (1, 1), (0, 0), (1, 1), (8, 8), (1, 1))
     node = _stream("average_pool", window=window, accumulator_bits=11, requantizes=True)
     needs = _one_lane(node)
-    # four sums of 11 bits in LUTs: two RAM32M; adder 11; requantizer 7; converters 8
-    assert needs[LUT] == 8 + 11 + REQUANTIZER + 8
+    # four sums of 11 bits in LUTs: two RAM32M; adder 11; requantizer 7; four counters of 8 pixels
+    # (4 bits each), one of 4 groups (3) and an address of 4 words (2)
+    assert needs[LUT] == math.ceil(8 + 11 + REQUANTIZER + (4 * 4 + 3 + 2) * CONTROL_LUT)
+    assert needs[FF] == 4 * 4 + 3 + 2 + 11 + 1
     assert needs[DSP] == 1
     # the stride of a single window does not matter
     strided = dataclasses.replace(node, window=dataclasses.replace(window, stride=(8, 8)))
@@ -94,7 +101,7 @@ def test_an_upsampling_keeps_two_rows() -> None:
     node = _stream("upsample", window=Window.pixelwise((8, 8), (2, 2)))
     # 2 rows of 8 pixels of 4 channels: 64 words of 4 bits in LUTs, two RAM64M
     needs = _one_lane(node)
-    assert needs[LUT] == 8 + WINDOW_CONTROL_LUT + 8
+    assert needs[LUT] == 8 + WINDOW_CONTROL_LUT + 4
     # 256 pixels are written, 4 channels one by one
     assert stream_options(node, (), 0, DEVICE).cycles[-1] == 1024
     wide = _one_lane(_stream("upsample", window=Window.pixelwise((8, 8), (1, 2))))
@@ -162,4 +169,5 @@ def test_more_lanes_cost_more_logic() -> None:
     node = _stream("add", 2, channels=16, source_channels=(16, 16))
     luts = stream_options(node, (), 0, DEVICE).resources[:, LUT].tolist()
     assert luts == sorted(luts, reverse=True)
-    assert luts[0] == 16 * luts[-1]
+    # where there is one lane, no word is gathered from either source
+    assert luts[0] == 16 * luts[-1] + 2 * CONVERTER
