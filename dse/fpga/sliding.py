@@ -12,7 +12,7 @@ from dse.fpga.device import RESOURCES, Device
 from dse.fpga.memory import Array, buffer, ceil_div
 from dse.fpga.workload import Size, Window
 
-CONTROL_LUT, TURN_LUT = 1.82, 0.48
+CONTROL_LUT, TURN_LUT = 1.84, 0.48
 """LUTs of a window per register of its counters and flags, and per bit of its word and bit of the
 phases that rotate it; fitted to the table window_luts (yosys 0.70, xc7)."""
 
