@@ -257,17 +257,18 @@ def _lane_control(units: Units, c: Constants) -> Array:
     return needs
 
 
-def _in_order(units: Units, c: Constants, device: Device) -> Array:
+def _in_order(lanes: Array, shape: tuple[Array, Array], bits: Array, device: Device) -> Array:
     """What brings the rows of lanes into order (`rtl/sparse.v`): of each lane the sums of two
-    vectors, where every row is among them, a multiplexer of the lanes, counters and flags."""
-    lanes, bits = units.pe, c.accumulator_bits
-    place = np.maximum(1, _counter(c.rows // lanes))
-    lane, row, column = _counter(lanes), _counter(c.rows), _counter(c.columns)
+    vectors, where every row is among them, a multiplexer of the lanes, counters and flags. `shape`
+    is (rows, columns), and `bits` the width of a sum."""
+    rows, columns = shape
+    place = np.maximum(1, _counter(rows // lanes))
+    lane, row, column = _counter(lanes), _counter(rows), _counter(columns)
     luts, blocks = buffer(bits, 2 << place, device)
     counters = column + row + lanes * place + sparse.VECTOR_BITS
     needs = np.zeros((len(lanes), len(RESOURCES)))
     needs[:, _LUTRAM] = lanes * luts
-    needs[:, _LUT] = lanes * luts + constant_luts(lane + place, c.rows, device)
+    needs[:, _LUT] = lanes * luts + constant_luts(lane + place, rows, device)
     needs[:, _LUT] += ceil_div(lanes - 1, 3) * bits + 2 * counters
     needs[:, _FF] = counters + lane + sparse.ORDER_FF + lanes * (1 + np.where(luts > 0, bits, 0))
     needs[:, _BRAM] = lanes * blocks
@@ -323,7 +324,8 @@ def edges(units: Units, c: Constants, device: Device) -> Array:
     needs[:, _LUTRAM] = out
     skips = units.sparse.astype(bool)
     if skips.any():
-        needs[skips] += _in_order(units, c, device)[skips]
+        shape = c.rows[skips], c.columns[skips]
+        needs[skips] += _in_order(units.pe[skips], shape, c.accumulator_bits[skips], device)
     return needs
 
 
