@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -72,8 +73,9 @@ def latency_cycles(network: NetworkWorkload, paces: Mapping[str, Pace]) -> int:
     streams: dict[str, _Stream] = {}
     for node in network.nodes:
         pace = paces[node.name]
-        fed = _Stream(np.ones(network.input_pixels), 0, pace.takes)
-        sources = [fed if name == INPUT else streams[name] for name in node.sources]
+        if INPUT in node.sources:  # offered in the words that suit
+            streams[INPUT] = _Stream(np.ones(network.input_pixels), 0, pace.takes)
+        sources = [streams[name] for name in node.sources]
         if isinstance(node, StreamWorkload):
             streams[node.name] = _through_stream(sources, node, pace)
         elif pace.skips:
@@ -86,9 +88,18 @@ def latency_cycles(network: NetworkWorkload, paces: Mapping[str, Pace]) -> int:
 def _serve(ready: Times, cycles: float, least: float = 0) -> Times:
     """When each pixel has been served: `least` cycles after it is ready, `cycles` after the one
     before it."""
-    steps = cycles * np.arange(len(ready))
-    finished: Times = np.maximum.accumulate(ready - steps) + steps + least
+    steps = cycles * _counted(len(ready))
+    finished: Times = ready - steps
+    np.maximum.accumulate(finished, out=finished)
+    finished += steps + least
     return finished
+
+
+@lru_cache(maxsize=256)
+def _counted(pixels: int) -> Times:
+    counted = np.arange(pixels, dtype=np.float64)
+    counted.setflags(write=False)
+    return counted
 
 
 def _converted(source: int, count: int) -> tuple[int, int]:
