@@ -327,8 +327,7 @@ def test_the_network_in_verilog_is_written_and_simulated_when_asked_for(
     assert (found["status"], found["mismatches"]) == ("passed", 0)
     cycles = re.search(r"every (\d+) cycles \(estimated (\d+)\)", found["note"])
     assert cycles is not None
-    # conv1 has lanes, which take in whole windows, 36 of 25 codes; the model counts 784 pixels
-    assert (int(cycles[1]), int(cycles[2])) == (36 * 25, 784)
+    assert cycles[1] == cycles[2] == "784"  # a pixel of the image per cycle
 
 
 def test_other_templates_have_no_verilog(study: Path, capsys: pytest.CaptureFixture[str]) -> None:
