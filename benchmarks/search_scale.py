@@ -1,6 +1,6 @@
 """What a search costs beside its trials as trials, layers and workers grow.
 
-    python benchmarks/search_scale.py              # about half an hour of one core
+    python benchmarks/search_scale.py              # six minutes of one core
     python benchmarks/search_scale.py --quick      # two minutes: 1,000 trials, 64 workers
 
 Trials are simulated: their results come from a formula. First the coordinator's own costs, in CPU
