@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from dse.fpga import describe, load_device
+from dse.fpga.estimate import estimate
 from dse.fpga.rtl_bench import simulate, write_bench
-from dse.fpga.rtl_cost import buildable, planned_cycles
+from dse.fpga.rtl_cost import planned_cycles
 from dse.fpga.rtl_network import plan_of
 from dse.integer.reference import evaluate
 from tests.fpga.chains import KINDS, Chain, random_chain
@@ -77,7 +78,7 @@ def lenet5_chains() -> Sequence[tuple[str, Chain]]:
         network = requantized(lenet5_with_biases(bits))
         workload = describe(network, packed(network, "csr" if bits.density < 1 else "dense"))
         for target in (None, 5_000.0):
-            report = buildable(workload, load_device("xc7z020"), target)
+            report = estimate(workload, load_device("xc7z020"), target_fps=target)
             wish = "most frames/s" if target is None else f"{target:,.0f} frames/s"
             name = f"W{bits.weights} A{bits.activations} density {bits.density}, {wish}"
             chains.append((name, Chain(network, workload, *plan_of(report))))

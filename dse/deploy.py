@@ -180,7 +180,7 @@ def _design(
         raise InputError(f"--rtl needs a study of template dataflow, but it is {template!r}")
     packed = deployment.packed
     workload = fpga.describe(deployment.network, packed.stored, packed.sizes)
-    return fpga.buildable(workload, device, fps or results.target_fps)
+    return fpga.estimate(workload, device, target_fps=fps or results.target_fps)
 
 
 def _check_accuracy(

@@ -11,7 +11,6 @@ from dse.fpga.device import Device, device_names, load_device
 from dse.fpga.engine_work import require_memory
 from dse.fpga.estimate import AUTO, TEMPLATES, estimate
 from dse.fpga.report import CostReport, LayerCost, MemoryLoad, PartCost
-from dse.fpga.rtl_cost import buildable
 from dse.fpga.workload import LayerWorkload, NetworkWorkload, StreamWorkload, Window
 
 __all__ = [
@@ -29,7 +28,6 @@ __all__ = [
     "StreamWorkload",
     "Window",
     "boards",
-    "buildable",
     "describe",
     "device_names",
     "estimate",

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from dse.fpga.design import counted
-from dse.fpga.device import Device, load_device
-from dse.fpga.estimate import estimate
+from dse.fpga.device import load_device
 from dse.fpga.foldings import Units, enumerate_foldings
 from dse.fpga.latency import Pace, latency_cycles, unit_pace
 from dse.fpga.memory import SMALL_MEMORY_BITS
-from dse.fpga.report import CostReport
 from dse.fpga.rtl_network import UnitChoice
 from dse.fpga.schedule import burst_pixels
 from dse.fpga.sparse import divisors
@@ -40,22 +38,6 @@ def planned_cycles(
             options = stream_options(node, (), 0, load_device(DEVICE))
             cycles.append(int(options.cycles[options.lanes == found][0]))
     return max(cycles), latency_cycles(network, paces)
-
-
-def buildable(network: NetworkWorkload, device: Device, target_fps: float | None) -> CostReport:
-    """The dataflow design for `target_fps` with units that have Verilog: a lane that would multiply
-    several weights per cycle gives way to as many lanes, or the next number that divides the rows.
-    """
-    folding: dict[str, tuple[int, int]] = {}
-    rows = {layer.name: layer.out_channels for layer in network.layers}
-    while True:
-        report = estimate(network, device, target_fps=target_fps, folding=folding)
-        wide = [one for one in report.layers if one.compute == "sparse" and one.simd > 1]
-        if not wide:
-            return report
-        for one in wide:
-            wished = min(one.pe * one.simd, rows[one.name])
-            folding[one.name] = next(n for n in divisors(rows[one.name]) if n >= wished), 1
 
 
 def planned_layer(layer: LayerWorkload, choice: UnitChoice) -> Mapping[str, int]:

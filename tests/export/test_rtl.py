@@ -39,7 +39,7 @@ def designed(network: IntegerNetwork, target_fps: float | None = None) -> Deploy
     deployment = deployment_of(network)
     packed = deployment.packed
     workload = fpga.describe(network, packed.stored, packed.sizes)
-    design = fpga.buildable(workload, fpga.load_device("xc7z020"), target_fps)
+    design = fpga.estimate(workload, fpga.load_device("xc7z020"), target_fps=target_fps)
     return replace(deployment, design=design)
 
 
@@ -134,5 +134,5 @@ def test_lanes_of_several_weights_per_cycle_become_more_lanes() -> None:
     workload = fpga.describe(network, packed.stored, packed.sizes)
     device = fpga.load_device("xc7z020")
     for target in (None, 10_000, 100_000, 300_000):
-        report = fpga.buildable(workload, device, target)
+        report = fpga.estimate(workload, device, target_fps=target)
         assert all(one.compute == "dense" or one.simd == 1 for one in report.layers)

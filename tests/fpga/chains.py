@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from dse.fpga import NetworkWorkload, describe, load_device
-from dse.fpga.rtl_cost import buildable
+from dse.fpga.estimate import estimate
 from dse.fpga.rtl_network import Compute, Pipeline, UnitChoice, build_pipeline, plan_of
 from dse.fpga.sparse import divisors
 from dse.integer import (
@@ -54,7 +54,7 @@ def random_chain(seed: int, kind: Kind) -> Chain:
     network = _network(rng, Bits(4, 4, 1.0 if dense else float(rng.choice([0.1, 0.3, 0.6]))))
     workload = describe(network, packed(network, "dense" if dense else "csr"))
     if kind.startswith("balanced"):
-        return Chain(network, workload, *plan_of(buildable(workload, load_device("xc7z020"), None)))
+        return Chain(network, workload, *plan_of(estimate(workload, load_device("xc7z020"))))
     plan = {}
     for layer in workload.layers:
         pe = int(rng.choice(divisors(layer.out_channels)))

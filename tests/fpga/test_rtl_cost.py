@@ -7,7 +7,8 @@ from math import prod
 import pytest
 
 from dse import fpga
-from dse.fpga.rtl_cost import buildable, planned_cycles, planned_layer, planned_pool
+from dse.fpga.estimate import estimate
+from dse.fpga.rtl_cost import planned_cycles, planned_layer, planned_pool
 from dse.fpga.rtl_network import UnitChoice
 from dse.fpga.truth import errors
 from tests.fpga.lenet5_pipelines import cases, measured_nodes
@@ -104,7 +105,7 @@ def test_designs_that_can_be_built_have_lanes_of_one_weight(target_fps: float | 
     network = lenet5(Bits(3, 6, density=0.2))
     workload = fpga.describe(network, packed(network, "csr"))
     device = fpga.load_device("xc7z020")
-    report = buildable(workload, device, target_fps)
+    report = estimate(workload, device, target_fps=target_fps)
     assert all(layer.compute == "dense" or layer.simd == 1 for layer in report.layers)
     if target_fps is not None:
         assert report.fps >= target_fps
