@@ -21,7 +21,9 @@ def ready(wanted: str) -> str:
         built = torch.version.cuda is not None  # else torch knows of no GPU at all
         why = "torch finds no GPU" if built else f"torch {torch.__version__} is built without CUDA"
         raise InputError(f"parallel.device_type: 'cuda' is wanted, but {why}; allowed: auto, cpu")
-    # TF32 keeps 10 bits of each factor's fraction, less than the 11 to 16 that codes may have
+    # TF32 keeps 10 bits of each factor's fraction, less than the 11 to 16 that codes may have; some
+    # containers, and networks' own files, switch it on for products of matrices
+    torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.deterministic = True
     return "cuda"

@@ -69,6 +69,18 @@ def test_auto_takes_a_gpu_where_there_is_one(
     assert (device_type.ready("auto"), device_type.ready("cpu")) == (found, "cpu")
 
 
+def test_products_on_a_gpu_keep_all_bits_of_their_factors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    torch.set_float32_matmul_precision("high")  # as a network's own file may
+    try:
+        device_type.ready("cuda")
+        assert torch.get_float32_matmul_precision() == "highest"
+        assert not torch.backends.cuda.matmul.allow_tf32
+        assert not torch.backends.cudnn.allow_tf32
+    finally:
+        torch.set_float32_matmul_precision("highest")
+
+
 @pytest.mark.parametrize(
     ("built", "why"), [(None, "is built without CUDA"), ("12.6", "torch finds no GPU")]
 )

@@ -174,7 +174,7 @@ def _layers(work: EngineWork, engine: Engine) -> tuple[tuple[LayerCost, ...], in
     """Every layer on the engine, cut the better way, and the cycles in which the array computes."""
     tm, tn = np.array([engine.tm]), np.array([engine.tn])
     table, bits = (a[:, engine.size, :, 0] for a in work.layer_cycles(tm, tn, engine.resident))
-    compute = work.compute_cycles(tm, tn)[0][:, 0]
+    compute, steps = (a[:, 0] for a in work.compute_cycles(tm, tn)[::2])
     ways, index = table.argmin(axis=1), np.arange(len(table))
     layers = tuple(
         LayerCost(
@@ -190,11 +190,15 @@ def _layers(work: EngineWork, engine: Engine) -> tuple[tuple[LayerCost, ...], in
             pe=engine.tm,
             simd=engine.tn,
             cycles=int(cycles),
-            binds=_binds(int(cycles), int(own), external_cycles(int(moved), work.device)),
+            binds=_binds(
+                int(cycles),
+                (int(own), external_cycles(int(moved), work.device)),
+                int(tiles.count[engine.size, way] * passes),
+            ),
             tile=(int(tiles.rows[engine.size, way]), int(tiles.columns[engine.size, way])),
             bytes_moved=int(moved),
         )
-        for layer, (name, _), tiles, way, cycles, moved, own in zip(
+        for layer, (name, _), tiles, way, cycles, moved, own, passes in zip(
             work.network.layers,
             work.formats,
             work.tiles,
@@ -202,15 +206,18 @@ def _layers(work: EngineWork, engine: Engine) -> tuple[tuple[LayerCost, ...], in
             table[index, ways],
             ceil_div(bits[index, ways], 8),
             compute,
+            steps,
             strict=True,
         )
     )
     return layers, int(compute.sum())
 
 
-def _binds(cycles: int, compute: int, external: int) -> str:
-    """What sets the cycles of a layer: decoding, where the others together do not fill them."""
-    if cycles > compute + external:
+def _binds(cycles: int, others: tuple[int, int], steps: int) -> str:
+    """What sets the cycles of a layer: decoding, where the `others`, computing and moving, of which
+    one is hidden behind the other in all of so many `steps` but one, take fewer."""
+    compute, external = others
+    if cycles > max(others) + ceil_div(min(others), steps):
         return "memory_port"
     return "compute" if compute >= external else "bandwidth"
 

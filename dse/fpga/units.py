@@ -27,7 +27,6 @@ from dse.fpga.workload import LayerWorkload, Window
 DEVICE = "xc7z020"
 """Tables are of the 7 series."""
 
-
 MOST_LUT = 40
 """Beyond what either constant of lanes can be: the smallest sparse unit has 80 LUTs."""
 

@@ -22,7 +22,7 @@ MAX_ACCUMULATOR_BITS = 46
 
 
 MAX_LEAK = 15
-"""Slopes of LeakyReLU down to 2^-15; a steeper one differs from ReLU on no 16-bit code."""
+"""Slopes of LeakyReLU down to 2^-15; a flatter one differs from ReLU on no 16-bit code."""
 
 
 @dataclass(frozen=True)

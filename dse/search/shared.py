@@ -38,7 +38,6 @@ from dse.trial import Task
 HEARTBEAT_S, GRACE_S = 20, 60
 """A run that said nothing for GRACE_S is dead, and its trial is tried by another."""
 
-
 CONNECT = {"connect_timeout": 10}
 """Seconds, as psycopg names it."""
 

@@ -105,6 +105,20 @@ def test_fewer_packed_bytes_take_less_time() -> None:
     assert sparse.fps > 2 * dense.fps
 
 
+def test_decoding_binds_where_computing_and_moving_are_hidden_behind_it() -> None:
+    nodes = (linear("fc", "input", (200, 300), Bits(4, 4, 0.1), last=True),)
+    network = IntegerNetwork((300,), ActivationGrid(4, 1.0, 0), nodes)
+    fast = dataclasses.replace(DEVICE, memory_bandwidth_bytes_per_s=2.1e10, bram18=1)
+    workload = describe(network, packed(network, "csr"))
+    report = _engine(workload, fast, folding={"array": (20, 9)})
+    (layer,) = report.layers
+    # 16 decoders, the most there are, and the first of 340 steps of the 77 cycles that moving takes
+    assert layer.cycles == math.ceil(layer.nonzeros / 16) + 1
+    computing, moving = 10 * 34, math.ceil(report.bytes_per_inference * 8 / 1260)
+    assert max(computing, moving) < layer.cycles < computing + moving
+    assert layer.binds == "memory_port"
+
+
 def test_what_has_no_decoder_is_read_in_another_format() -> None:
     network = lenet5(Bits(4, 4, 0.1))
     csr = packed(network, "csr")
