@@ -89,6 +89,19 @@ def _tell_of_mixture(device_type: str, finished: Sequence[TrialRecord], progress
         )
 
 
+def _check_results(
+    study: optuna.Study, finished: Sequence[TrialRecord], folder: StudyFolder
+) -> None:
+    """Raises InputError for a trial that was told and has lost its result since."""
+    told = {trial.number for trial in study.get_trials(deepcopy=False) if trial.state.is_finished()}
+    lost = told - {record.number for record in finished}
+    if lost:
+        raise InputError(
+            f"{folder.trial(min(lost))}: is gone, but {folder.journal.name} has its result; delete "
+            "that file and run again: the trial is evaluated again, others are kept"
+        )
+
+
 def _optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     """As the one coordinator of this study."""
     folder.remove_scraps()
@@ -97,6 +110,7 @@ def _optimize(spec: StudySpec, folder: StudyFolder, progress: Progress) -> None:
     dimensions = sampler.dimensions(spec.search_space)
     study = journal.open_journal(folder.journal, spec.objectives, dimensions)
     finished = folder.read_trials()
+    _check_results(study, finished, folder)
     _tell_of_mixture(spec.parallel.device_type, finished, progress)
     dialogue = Dialogue(spec, study, advice, finished, deadline)
     engine = cluster.executor if spec.parallel.address else workers.executor

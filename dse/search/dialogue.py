@@ -120,7 +120,7 @@ class Dialogue:
         values = None  # never invented ones
         if record.state == "complete":
             values = objective_values(record, self.spec.objectives)
-        # lost with the power, it would be told again from the result that is on disk
+        # lost with the power, it is told again from the result, or that is computed again
         with journal.in_one_write(self._study, lasting=False):
             for key, value in constraint_values(record, self.spec.constraints).items():
                 if key not in trial.constraints:  # killed between this and the tell

@@ -170,7 +170,10 @@ class StudyFolder:
         try:
             return TrialRecord.from_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}: cannot be read as a trial's result ({error})") from error
+            raise InputError(
+                f"{path}: cannot be read as a trial's result ({error}); delete its folder and "
+                f"{self.journal.name}, and run again: other trials are kept"
+            ) from error
 
     def read_trials(self) -> list[TrialRecord]:
         """Records of all finished trials by number."""
