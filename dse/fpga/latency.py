@@ -128,7 +128,13 @@ def _windows(taken: Times, window: Window) -> Times:
 
 def _behind(node: LayerWorkload) -> int:
     """Registers behind a unit: requantizer and FIFO."""
-    return PIPELINE_CYCLES * (node.multipliers > 0) + 1
+    return PIPELINE_CYCLES * (node.multipliers > 0) + _fifo_cycles(FIFO_DEPTH)
+
+
+def _fifo_cycles(words: int) -> int:
+    """Cycles through an empty FIFO of `words`: the shift registers of `rtl/fifo.v`, or what is
+    written and then read of `rtl/queue.v`."""
+    return 1 if words <= FIFO_DEPTH else 2
 
 
 def _through_unit(source: _Stream, layer: LayerWorkload, pace: Pace) -> _Stream:
@@ -139,7 +145,7 @@ def _through_unit(source: _Stream, layer: LayerWorkload, pace: Pace) -> _Stream:
         parts = len(source.last) // window.output_pixels
         taken = _take(source, pace.simd, steps / parts)[parts - 1 :: parts]
         if passes > 1 and steps > 1:
-            taken = taken + (1 if steps <= FIFO_DEPTH else 2)
+            taken = taken + _fifo_cycles(steps)
         done = _serve(taken, pace.words, pace.words - steps)
     else:
         taken = _take(source, pace.takes, ceil_div(layer.in_channels, pace.takes))
@@ -191,5 +197,5 @@ def _through_stream(sources: list[_Stream], stream: StreamWorkload, pace: Pace) 
     else:
         done = ready + 1 + multiplies
     if stream.pools:
-        done = done + (1 if burst_pixels(window) * passes <= FIFO_DEPTH else 2)
+        done = done + _fifo_cycles(burst_pixels(window) * passes)
     return _Stream(done, passes - 1, pace.gives)
