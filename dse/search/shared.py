@@ -46,6 +46,19 @@ class _Refused(Exception):
     """The trial failed for a reason that is in its record."""
 
 
+class _Database(RDBStorage):
+    """Heartbeats come from a thread of Optuna's, which would print a traceback and end."""
+
+    def record_heartbeat(self, trial_id: int) -> None:
+        """Say that the trial lives. A database that is away is told of by the next ask or tell, and
+        where it is back by then, later heartbeats reach it."""
+        try:
+            super().record_heartbeat(trial_id)
+        except Exception as error:
+            if _of_the_database(error) is None:
+                raise
+
+
 def check(url: str) -> None:
     """Raises InputError unless the database at `url` can be connected to."""
     with _answering(url):
@@ -61,8 +74,10 @@ def open_shared(url: str, spec: StudySpec, folder: StudyFolder) -> optuna.Study:
     """
     if not folder.shared_id.exists():
         folder.shared_id.write_text(uuid.uuid4().hex[:8] + "\n")  # a fresh study, a fresh name
+    # it logs, with tracebacks, what is in a failed trial's record or in our message of the database
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
     with _answering(url), _without_warnings():
-        storage = RDBStorage(
+        storage = _Database(
             _driver(url),
             engine_kwargs={"connect_args": CONNECT},
             heartbeat_interval=HEARTBEAT_S,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import optuna
 import pytest
+from optuna.storages._heartbeat import BaseHeartbeat
 
 from dse import run, search
 from dse.errors import InputError
@@ -34,7 +35,7 @@ def programs() -> Path | None:
 
 
 BIN = programs()
-pytest.importorskip("psycopg", reason="psycopg is not installed: not run")
+psycopg = pytest.importorskip("psycopg", reason="psycopg is not installed: not run")
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(BIN is None, reason="PostgreSQL is not installed: not run"),
@@ -190,6 +191,30 @@ def test_a_run_that_may_not_use_the_database_ends_with_status_2(
     assert reason in errors
     assert errors.count("\n") == 1
     assert not (place / "results").exists()
+
+
+def test_heartbeats_go_on_where_a_database_was_away(place: Path) -> None:
+    spec = load_study(place / "tiny.yml")
+    folder = StudyFolder(place / "results")
+    folder.path.mkdir()
+    with running_server() as (url, act):
+        study = shared.open_shared(url, spec, folder)
+        trial, storage = study.ask(), study._storage
+        assert isinstance(storage, BaseHeartbeat)
+        act("stop")
+        storage.record_heartbeat(trial._trial_id)
+        act("start")
+        assert beats(url) == 0
+        storage.record_heartbeat(trial._trial_id)
+        assert beats(url) == 1
+
+
+def beats(url: str) -> int:
+    """Trials with a heartbeat, as the database has them."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("select count(*) from trial_heartbeats").fetchone()
+    assert row
+    return int(row[0])
 
 
 def test_a_database_that_goes_away_leaves_a_study_to_go_on_with(
