@@ -231,6 +231,10 @@ def test_a_database_that_goes_away_leaves_a_study_to_go_on_with(
         assert "parallel.journal: " in errors
         assert errors.count("\n") == 1
         kept = len(folder.finished())
+        # the grace that the trial which was running then is given is over at once
+        monkeypatch.setattr(shared, "HEARTBEAT_S", 1)
+        monkeypatch.setattr(shared, "GRACE_S", 2)
+        time.sleep(2.5)
         monkeypatch.chdir(place)
         assert run.main(command(url)) == 0
         assert len(folder.finished()) >= TRIALS > kept >= 2
