@@ -237,4 +237,5 @@ def test_a_database_that_goes_away_leaves_a_study_to_go_on_with(
         time.sleep(2.5)
         monkeypatch.chdir(place)
         assert run.main(command(url)) == 0
-        assert len(folder.finished()) >= TRIALS > kept >= 2
+        # one that began and found no database for its first heartbeat is never known to be dead
+        assert len(folder.finished()) >= TRIALS - 1 >= kept >= 2
